@@ -1,0 +1,263 @@
+//! Building a client.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Client;
+use super::core::{Core, DPOP_ALGORITHM, Shared};
+use super::documents::{Discovery, JwksCache, MetadataCache, fetch_metadata, passed};
+use super::servers::{ClockOffsets, Nonces};
+use crate::crypto::Crypto;
+use crate::error::{ConfigError, Error, Finding, Preflight, Rule, Severity};
+use crate::profile::{Algorithm, TRANSACTION_LIFE};
+use crate::protocol::client_auth::ClientAuth;
+use crate::protocol::id_token::Registered;
+use crate::protocol::preflight::{self, Settings};
+use crate::protocol::uri::{Issuer, Origin, RedirectUri};
+use crate::store::{Sessions, Transactions};
+use crate::time::{Clock, SystemClock};
+use crate::transport::{HttpsTransport, Transport};
+
+/// The settings of a client to be.
+#[must_use = "a client comes out of build()"]
+pub struct ClientBuilder {
+    issuer: String,
+    client_id: String,
+    redirect_uri: Option<String>,
+    auth: Option<ClientAuth>,
+    apis: Vec<String>,
+    id_token_algorithm: Option<Algorithm>,
+    signed_userinfo: bool,
+    trusted_audiences: Vec<String>,
+    transaction_life: Duration,
+    discovery: Discovery,
+    parts: Parts,
+    registry: Option<Arc<super::clients::Registry>>,
+}
+
+/// What clients of one program share.
+#[derive(Clone, Default)]
+pub(crate) struct Parts {
+    pub(crate) transport: Option<Arc<dyn Transport>>,
+    pub(crate) clock: Option<Arc<dyn Clock>>,
+    pub(crate) crypto: Option<Crypto>,
+}
+
+impl Parts {
+    pub(crate) fn build(self) -> Result<Shared, ConfigError> {
+        let crypto = match self.crypto {
+            Some(crypto) => crypto,
+            None => Crypto::new()?,
+        };
+        let transport = match self.transport {
+            Some(transport) => transport,
+            None => Arc::new(
+                HttpsTransport::builder()
+                    .crypto_provider(crypto.clone())
+                    .build()?,
+            ),
+        };
+        Ok(Shared {
+            transport,
+            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            crypto,
+            transactions: Transactions::new(),
+            sessions: Sessions::new(),
+        })
+    }
+}
+
+/// Everything a client needs, checked against the server and not yet refused.
+struct Draft {
+    core: Core,
+    report: Preflight,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new(issuer: String, client_id: String) -> Self {
+        Self {
+            issuer,
+            client_id,
+            redirect_uri: None,
+            auth: None,
+            apis: Vec::new(),
+            id_token_algorithm: None,
+            signed_userinfo: false,
+            trusted_audiences: Vec::new(),
+            transaction_life: TRANSACTION_LIFE,
+            discovery: Discovery::Auto,
+            parts: Parts::default(),
+            registry: None,
+        }
+    }
+
+    pub(crate) fn in_registry(mut self, registry: Arc<super::clients::Registry>) -> Self {
+        self.registry = Some(registry);
+        self
+    }
+
+    /// Where the server sends the browser back to: https, or `http://127.0.0.1:PORT/…` and
+    /// `http://[::1]:PORT/…` for a program on the user's own device. Without it no user can log in.
+    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
+        self.redirect_uri = Some(uri.into());
+        self
+    }
+
+    /// How the client proves who it is. Needed: FAPI 2.0 knows no public clients.
+    pub fn authenticate_with(mut self, auth: ClientAuth) -> Self {
+        self.auth = Some(auth);
+        self
+    }
+
+    /// An origin that access tokens may go to, such as `https://api.bank.example`. May be called for
+    /// several; none else ever gets a token. (UserInfo's comes from the metadata.)
+    pub fn api(mut self, origin: impl Into<String>) -> Self {
+        self.apis.push(origin.into());
+        self
+    }
+
+    /// The registered `id_token_signed_response_alg`. Any that FAPI 2.0 allows will do otherwise.
+    pub const fn id_token_signed_with(mut self, algorithm: Algorithm) -> Self {
+        self.id_token_algorithm = Some(algorithm);
+        self
+    }
+
+    /// `userinfo_signed_response_alg` is registered: a UserInfo that comes unsigned is refused. One
+    /// that comes signed is verified in any case.
+    pub const fn signed_userinfo(mut self) -> Self {
+        self.signed_userinfo = true;
+        self
+    }
+
+    /// An audience that ID tokens may name beside this client. Others are refused.
+    pub fn trust_audience(mut self, audience: impl Into<String>) -> Self {
+        self.trusted_audiences.push(audience.into());
+        self
+    }
+
+    /// How long a login may take, from its start to its callback: at most 15 minutes, which is the
+    /// default.
+    pub const fn login_life(mut self, life: Duration) -> Self {
+        self.transaction_life = life;
+        self
+    }
+
+    /// Where the server publishes its metadata. Both places are looked at otherwise.
+    pub const fn discovery(mut self, discovery: Discovery) -> Self {
+        self.discovery = discovery;
+        self
+    }
+
+    /// Another way out than the one that comes with the crate, or that one with roots or a proxy of
+    /// one's own.
+    pub fn transport(mut self, transport: impl Transport + 'static) -> Self {
+        self.parts.transport = Some(Arc::new(transport));
+        self
+    }
+
+    /// Another clock than the system's.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.parts.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Another cryptography than that of the features: see
+    /// [`rustls_0_23`](crate::rustls_0_23).
+    pub fn crypto_provider(mut self, crypto: Crypto) -> Self {
+        self.parts.crypto = Some(crypto);
+        self
+    }
+
+    /// Fetches the server's metadata, checks everything, and makes the client.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a setting that can't be right; [`ConfigError::Preflight`] with all that does
+    /// not fit between us and the server; [`Error::Violation`] where the metadata is not the issuer's;
+    /// [`Error::Transport`].
+    pub async fn build(self) -> Result<Client, Error> {
+        let registry = self.registry.clone();
+        let draft = self.draft().await?;
+        for finding in passed(draft.report)?.findings() {
+            tracing::warn!(rule = ?finding.rule, "{}", finding.advice);
+        }
+        let client = Client {
+            core: Arc::new(draft.core),
+        };
+        if let Some(registry) = registry {
+            registry.add(client.clone())?;
+        }
+        Ok(client)
+    }
+
+    /// Fetches the server's metadata and tells how it and our settings fit together, without making a
+    /// client.
+    ///
+    /// # Errors
+    /// As those of [`build`](Self::build), but [`ConfigError::Preflight`].
+    pub async fn preflight(self) -> Result<Preflight, Error> {
+        Ok(self.draft().await?.report)
+    }
+
+    async fn draft(self) -> Result<Draft, Error> {
+        // SP-5.3.3.1-11: nothing is fetched for what is no issuer.
+        let issuer = Issuer::new(self.issuer)?;
+        let client_id = client_id(self.client_id)?;
+        let auth = self.auth.ok_or(ConfigError::NoClientAuthentication)?;
+        let redirect_uri = self.redirect_uri.map(RedirectUri::new).transpose()?;
+        let apis = self
+            .apis
+            .iter()
+            .map(|origin| Origin::named(origin))
+            .collect::<Result<BTreeSet<_>, _>>()?;
+        let shared = match &self.registry {
+            Some(registry) => registry.shared(),
+            None => Arc::new(self.parts.build()?),
+        };
+        let key = auth.keys().active();
+        let settings = Settings {
+            assertion: key.signer.algorithm(),
+            dpop: DPOP_ALGORITHM,
+            login: redirect_uri.is_some(),
+            id_token: self.id_token_algorithm,
+            signed_userinfo: self.signed_userinfo,
+        };
+        let fetched = fetch_metadata(&shared, &issuer, self.discovery).await?;
+        let mut report = preflight::check(fetched.document(), &settings);
+        // CA-9: a signer that does not sign is found here, not at the first login.
+        if let Err(error) = key.prove_once(&shared.crypto).await {
+            let advice = format!("the client key can't be used: {error}");
+            report = report.and(Finding::new(Rule::Key, Severity::Broken, advice));
+        }
+        let core = Core {
+            shared,
+            auth,
+            redirect_uri,
+            apis,
+            signed_userinfo: self.signed_userinfo,
+            transaction_life: self.transaction_life,
+            metadata: MetadataCache::new(fetched, self.discovery, settings),
+            jwks: JwksCache::default(),
+            nonces: Nonces::default(),
+            clock_offsets: ClockOffsets::default(),
+            registered: Registered {
+                issuer,
+                client_id: client_id.clone(),
+                algorithm: self.id_token_algorithm,
+                trusted_audiences: self.trusted_audiences,
+            },
+            client_id,
+        };
+        Ok(Draft { core, report })
+    }
+}
+
+/// RFC 6749 appendix A.1: visible characters and spaces.
+fn client_id(text: String) -> Result<String, ConfigError> {
+    let sound = !text.is_empty() && text.bytes().all(|byte| matches!(byte, 0x20..=0x7e));
+    if sound {
+        Ok(text)
+    } else {
+        Err(ConfigError::ClientId)
+    }
+}

@@ -1,0 +1,153 @@
+//! Several servers: a registry of clients by issuer.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::Client;
+use super::builder::{ClientBuilder, Parts};
+use super::core::Shared;
+use super::finish;
+use super::session::Session;
+use crate::crypto::Crypto;
+use crate::error::{ConfigError, Error, Violation};
+use crate::protocol::authorization_response::Callback;
+use crate::secret::TransactionHandle;
+use crate::time::Clock;
+use crate::transport::Transport;
+
+/// Clients of several authorization servers, one an issuer.
+///
+/// They share transport, clock, cryptography and stores; keys and nonces are never shared. A callback
+/// finds its client through the login that the browser has under way, never through what the callback
+/// says (RFC 9700 section 4.4).
+#[derive(Clone)]
+pub struct Clients {
+    registry: Arc<Registry>,
+}
+
+pub(crate) struct Registry {
+    shared: Arc<Shared>,
+    clients: RwLock<HashMap<String, Client>>,
+}
+
+impl Registry {
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
+    }
+
+    /// ISS-4: one client an issuer.
+    pub(crate) fn add(&self, client: Client) -> Result<(), ConfigError> {
+        let issuer = client.issuer().as_str().to_owned();
+        let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
+        if clients.contains_key(&issuer) {
+            return Err(ConfigError::DuplicateIssuer(issuer));
+        }
+        clients.insert(issuer, client);
+        Ok(())
+    }
+
+    fn get(&self, issuer: &str) -> Option<Client> {
+        let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
+        clients.get(issuer).cloned()
+    }
+}
+
+impl Clients {
+    /// Begins to build a registry.
+    pub fn builder() -> ClientsBuilder {
+        ClientsBuilder::default()
+    }
+
+    /// Begins to build a client of this registry. It joins when it is built.
+    pub fn client(&self, issuer: impl Into<String>, client_id: impl Into<String>) -> ClientBuilder {
+        ClientBuilder::new(issuer.into(), client_id.into()).in_registry(self.registry.clone())
+    }
+
+    /// The client of an issuer.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownIssuer`]: an issuer that the program did not name itself is never taken
+    /// up (FAPI2-SP 5.3.3.1-10).
+    pub fn get(&self, issuer: &str) -> Result<Client, ConfigError> {
+        self.registry
+            .get(issuer)
+            .ok_or_else(|| ConfigError::UnknownIssuer(issuer.to_owned()))
+    }
+
+    /// Finishes a login at whichever server it began. As
+    /// [`Client::finish_login`](crate::Client::finish_login).
+    ///
+    /// # Errors
+    /// As those of [`Client::finish_login`](crate::Client::finish_login).
+    pub async fn finish_login(
+        &self,
+        transaction: impl Into<TransactionHandle>,
+        callback: impl Into<Callback>,
+    ) -> Result<Session, Error> {
+        let any = self
+            .registry
+            .clients
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .next()
+            .cloned();
+        let any = any.ok_or(Violation::NoSuchLogin)?;
+        let taken = finish::take(&any.core, &transaction.into(), &callback.into(), |_| true)?;
+        let issuer = taken.transaction.issuer.as_str();
+        let client = self.registry.get(issuer).ok_or(Violation::NoSuchLogin)?;
+        finish::finish(&client.core, taken).await
+    }
+}
+
+impl fmt::Debug for Clients {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let clients = self
+            .registry
+            .clients
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        formatter.debug_set().entries(clients.keys()).finish()
+    }
+}
+
+/// The settings of a registry to be.
+#[derive(Default)]
+#[must_use = "a registry comes out of build()"]
+pub struct ClientsBuilder {
+    parts: Parts,
+}
+
+impl ClientsBuilder {
+    /// The one way out for all clients.
+    pub fn transport(mut self, transport: impl Transport + 'static) -> Self {
+        self.parts.transport = Some(Arc::new(transport));
+        self
+    }
+
+    /// The one clock for all clients.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.parts.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// The one cryptography for all clients.
+    pub fn crypto_provider(mut self, crypto: Crypto) -> Self {
+        self.parts.crypto = Some(crypto);
+        self
+    }
+
+    /// Makes the registry, empty.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where the cryptography or the transport can't be had.
+    pub fn build(self) -> Result<Clients, ConfigError> {
+        Ok(Clients {
+            registry: Arc::new(Registry {
+                shared: Arc::new(self.parts.build()?),
+                clients: RwLock::new(HashMap::new()),
+            }),
+        })
+    }
+}

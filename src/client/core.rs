@@ -1,0 +1,99 @@
+//! What one client is made of, and what several clients share.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::documents::{JwksCache, MetadataCache};
+use super::servers::{ClockOffsets, Nonces};
+use super::session::SessionId;
+use super::tokens::Cell;
+use crate::crypto::Crypto;
+use crate::error::{ConfigError, Endpoint, Error, KeyError};
+use crate::keys::SoftwareKey;
+use crate::profile::Algorithm;
+use crate::protocol::client_auth::ClientAuth;
+use crate::protocol::dpop::ProofKey;
+use crate::protocol::id_token::Registered;
+use crate::protocol::metadata::ServerMetadata;
+use crate::protocol::uri::{Issuer, Origin, RedirectUri};
+use crate::store::{SessionKey, Sessions, Transactions};
+use crate::time::{Clock, Timestamp};
+use crate::transport::Transport;
+
+/// What the clients of a registry share: the way out, the time, the cryptography and the stores.
+pub(crate) struct Shared {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) crypto: Crypto,
+    pub(crate) transactions: Transactions<Arc<super::finish::Transaction>>,
+    pub(crate) sessions: Sessions<Arc<Cell>>,
+}
+
+/// One client.
+pub(crate) struct Core {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) client_id: String,
+    pub(crate) auth: ClientAuth,
+    pub(crate) redirect_uri: Option<RedirectUri>,
+    pub(crate) apis: BTreeSet<Origin>,
+    pub(crate) registered: Registered,
+    pub(crate) signed_userinfo: bool,
+    pub(crate) transaction_life: Duration,
+    pub(crate) metadata: MetadataCache,
+    pub(crate) jwks: JwksCache,
+    pub(crate) nonces: Nonces,
+    pub(crate) clock_offsets: ClockOffsets,
+}
+
+/// The algorithm of the DPoP keys that are made here.
+pub(crate) const DPOP_ALGORITHM: Algorithm = Algorithm::Es256;
+
+impl Core {
+    pub(crate) fn issuer(&self) -> &Issuer {
+        &self.registered.issuer
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    pub(crate) fn session_key(&self, id: &SessionId) -> SessionKey {
+        SessionKey {
+            issuer: self.issuer().as_str().to_owned(),
+            client_id: self.client_id.clone(),
+            id: id.as_str().to_owned(),
+        }
+    }
+
+    /// SEC-6.3, DPOP-jkt-as: a key for one session at one server, and never for another.
+    pub(crate) fn new_proof_key(&self) -> Result<ProofKey, KeyError> {
+        let key = SoftwareKey::generate_es256_with(&self.shared.crypto)?;
+        Ok(ProofKey::new(Arc::new(key)))
+    }
+
+    /// An endpoint out of the metadata (SP-5.3.3.1-9): there is no other source.
+    pub(crate) async fn endpoint(&self, endpoint: Endpoint) -> Result<url::Url, Error> {
+        let metadata = self.metadata.get(self).await?;
+        endpoint_of(&metadata, endpoint).map_err(Error::from)
+    }
+}
+
+pub(crate) fn endpoint_of(
+    metadata: &ServerMetadata,
+    endpoint: Endpoint,
+) -> Result<url::Url, ConfigError> {
+    let (member, url) = match endpoint {
+        Endpoint::PushedAuthorizationRequest => (
+            "pushed_authorization_request_endpoint",
+            &metadata.pushed_authorization_request_endpoint,
+        ),
+        Endpoint::Authorization => ("authorization_endpoint", &metadata.authorization_endpoint),
+        Endpoint::Token => ("token_endpoint", &metadata.token_endpoint),
+        Endpoint::Jwks => ("jwks_uri", &metadata.jwks_uri),
+        Endpoint::UserInfo => ("userinfo_endpoint", &metadata.userinfo_endpoint),
+        Endpoint::Revocation => ("revocation_endpoint", &metadata.revocation_endpoint),
+        Endpoint::Metadata | Endpoint::Resource => (endpoint.name(), &None),
+    };
+    url.clone().ok_or(ConfigError::NoEndpoint(member))
+}

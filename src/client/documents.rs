@@ -1,0 +1,269 @@
+//! The two documents of a server that are kept: its metadata and its key set.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::header::ACCEPT;
+use http::{HeaderValue, Request, StatusCode};
+use url::Url;
+
+use super::core::{Core, Shared, endpoint_of};
+use super::single_flight::SingleFlight;
+use crate::error::{ConfigError, Endpoint, Error, Preflight, Violation};
+use crate::jose::JwkSet;
+use crate::profile::{AS_TIMEOUT, JWKS_MAX_BYTES, JWKS_REFETCH_EVERY, METADATA_MAX_BYTES};
+use crate::protocol::answer::{Answer, cache_life};
+use crate::protocol::metadata::{self, ServerMetadata};
+use crate::protocol::preflight::{self, Settings};
+use crate::protocol::uri::Issuer;
+use crate::time::Timestamp;
+use crate::transport::{RequestBody, TransportRequest};
+
+/// Where a server publishes its metadata.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Discovery {
+    /// OpenID Connect Discovery, and RFC 8414 where that answers 404.
+    #[default]
+    Auto,
+    /// OpenID Connect Discovery: `/.well-known/openid-configuration` behind the issuer's path.
+    OpenId,
+    /// RFC 8414: `/.well-known/oauth-authorization-server` before the issuer's path.
+    OAuth,
+}
+
+/// A document and until when it is fresh.
+#[derive(Clone)]
+pub(crate) struct Fetched<T> {
+    document: Arc<T>,
+    fresh_until: Timestamp,
+}
+
+/// Fetches a document: GET, 200, bounded in size and time, no redirect followed (META-3).
+async fn fetch(
+    shared: &Shared,
+    endpoint: Endpoint,
+    url: &Url,
+    limit: usize,
+) -> Result<Answer, Error> {
+    let mut request = Request::new(RequestBody::empty());
+    *request.uri_mut() = super::authorization_server::uri(url)?;
+    let accept = match endpoint {
+        Endpoint::Jwks => "application/jwk-set+json, application/json",
+        _ => "application/json",
+    };
+    request
+        .headers_mut()
+        .insert(ACCEPT, HeaderValue::from_static(accept));
+    let response = shared
+        .transport
+        .send(TransportRequest::new(request, limit, AS_TIMEOUT))
+        .await
+        .map_err(|error| error.at(endpoint))?;
+    tracing::debug!(
+        endpoint = endpoint.name(),
+        status = response.status().as_u16(),
+        "fetched"
+    );
+    Ok(Answer::new(endpoint, response))
+}
+
+/// Fetches the metadata of an issuer and checks whose it is.
+pub(crate) async fn fetch_metadata(
+    shared: &Shared,
+    issuer: &Issuer,
+    discovery: Discovery,
+) -> Result<Fetched<ServerMetadata>, Error> {
+    let openid = issuer.openid_configuration();
+    let oauth = issuer.oauth_authorization_server();
+    let (first, second) = match discovery {
+        Discovery::Auto => (openid, oauth),
+        Discovery::OpenId => (openid, None),
+        Discovery::OAuth => (oauth, None),
+    };
+    let invalid = || ConfigError::Issuer(issuer.as_str().to_owned());
+    let first = first.ok_or_else(invalid)?;
+    let mut answer = fetch(shared, Endpoint::Metadata, &first, METADATA_MAX_BYTES).await?;
+    // META-2: another place is looked at only where there is nothing at the first.
+    if answer.status == StatusCode::NOT_FOUND
+        && let Some(second) = second
+    {
+        answer = fetch(shared, Endpoint::Metadata, &second, METADATA_MAX_BYTES).await?;
+    }
+    answer.expect(StatusCode::OK)?;
+    answer.expect_json()?;
+    let metadata = metadata::parse(issuer, &answer.body)?;
+    Ok(Fetched {
+        document: Arc::new(metadata),
+        fresh_until: shared.clock.now().plus(cache_life(&answer.headers)),
+    })
+}
+
+/// The metadata of a client's server. It is there from the start, and renewed when it is old.
+pub(crate) struct MetadataCache {
+    last: Mutex<Fetched<ServerMetadata>>,
+    flight: SingleFlight<Result<Fetched<ServerMetadata>, Error>>,
+    discovery: Discovery,
+    settings: Settings,
+}
+
+impl MetadataCache {
+    pub(crate) fn new(
+        first: Fetched<ServerMetadata>,
+        discovery: Discovery,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            last: Mutex::new(first),
+            flight: SingleFlight::default(),
+            discovery,
+            settings,
+        }
+    }
+
+    fn read(&self) -> Fetched<ServerMetadata> {
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn keep(&self, fetched: Fetched<ServerMetadata>) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = fetched;
+    }
+
+    /// The document as it was last read, however old.
+    pub(crate) fn last(&self) -> Arc<ServerMetadata> {
+        self.read().document
+    }
+
+    /// The document, fetched anew where it is old. META-8: by one request for all who ask, and a server
+    /// that is down leaves the old one in force.
+    pub(crate) async fn get(&self, core: &Core) -> Result<Arc<ServerMetadata>, Error> {
+        let known = self.read();
+        if core.now() < known.fresh_until {
+            return Ok(known.document);
+        }
+        let (shared, issuer) = (core.shared.clone(), core.issuer().clone());
+        let discovery = self.discovery;
+        let fetched = self
+            .flight
+            .run(|| async move { fetch_metadata(&shared, &issuer, discovery).await })
+            .await?;
+        match fetched {
+            Ok(fetched) => {
+                passed(preflight::check(&fetched.document, &self.settings))?;
+                self.keep(fetched.clone());
+                Ok(fetched.document)
+            }
+            Err(Error::Transport(error)) => {
+                tracing::warn!(%error, "metadata could not be renewed; the last one stays in force");
+                self.keep(Fetched {
+                    fresh_until: core.now().plus_seconds(JWKS_REFETCH_EVERY),
+                    document: known.document.clone(),
+                });
+                Ok(known.document)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The report where it lets us go on.
+pub(crate) fn passed(report: Preflight) -> Result<Preflight, ConfigError> {
+    if report.passed() {
+        Ok(report)
+    } else {
+        Err(ConfigError::Preflight(report))
+    }
+}
+
+impl Fetched<ServerMetadata> {
+    pub(crate) fn document(&self) -> &ServerMetadata {
+        &self.document
+    }
+}
+
+/// The key set of a client's server (META-9).
+#[derive(Default)]
+pub(crate) struct JwksCache {
+    last: Mutex<Option<Fetched<JwkSet>>>,
+    /// When an unknown key last caused a fetch.
+    refetched_at: Mutex<Option<Timestamp>>,
+    flight: SingleFlight<Result<Fetched<JwkSet>, Error>>,
+}
+
+impl JwksCache {
+    /// The key set, fetched where there is none or it is old. A server that is down leaves the old one
+    /// in force.
+    pub(crate) async fn get(&self, core: &Core) -> Result<Arc<JwkSet>, Error> {
+        let known = self.read();
+        match known {
+            Some(known) if core.now() < known.fresh_until => Ok(known.document),
+            Some(known) => match self.fetch(core).await {
+                Err(Error::Transport(_)) => Ok(known.document),
+                fetched => fetched,
+            },
+            None => self.fetch(core).await,
+        }
+    }
+
+    /// The key set after a signature that no known key made: fetched anew, at most once a minute
+    /// (OIDC-10, ERR-16). `None` where it was just fetched.
+    pub(crate) async fn renewed(&self, core: &Core) -> Result<Option<Arc<JwkSet>>, Error> {
+        if !self.may_refetch(core.now()) {
+            return Ok(None);
+        }
+        self.fetch(core).await.map(Some)
+    }
+
+    fn may_refetch(&self, now: Timestamp) -> bool {
+        let mut last = self
+            .refetched_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let may = last.is_none_or(|last| now.seconds_since(last) >= JWKS_REFETCH_EVERY);
+        if may {
+            *last = Some(now);
+        }
+        may
+    }
+
+    fn read(&self) -> Option<Fetched<JwkSet>> {
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    async fn fetch(&self, core: &Core) -> Result<Arc<JwkSet>, Error> {
+        let metadata = core.metadata.get(core).await?;
+        // SEC-jwks: the address comes from the metadata of the pinned issuer, never from a JWT.
+        let url = endpoint_of(&metadata, Endpoint::Jwks)?;
+        let shared = core.shared.clone();
+        let fetched = self
+            .flight
+            .run(|| async move { fetch_jwks(&shared, &url).await })
+            .await??;
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(fetched.clone());
+        Ok(fetched.document)
+    }
+}
+
+async fn fetch_jwks(shared: &Shared, url: &Url) -> Result<Fetched<JwkSet>, Error> {
+    let answer = fetch(shared, Endpoint::Jwks, url, JWKS_MAX_BYTES).await?;
+    answer.expect(StatusCode::OK)?;
+    let media = answer.media_type();
+    if !matches!(
+        media.as_deref(),
+        Some("application/json" | "application/jwk-set+json")
+    ) {
+        return Err(Violation::ContentType {
+            endpoint: Endpoint::Jwks,
+        }
+        .into());
+    }
+    Ok(Fetched {
+        document: Arc::new(JwkSet::parse(&answer.body)?),
+        fresh_until: shared.clock.now().plus(cache_life(&answer.headers)),
+    })
+}

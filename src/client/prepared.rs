@@ -1,0 +1,222 @@
+//! One attempt at an API: its headers, and what its answer means.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use url::Url;
+
+use super::authorization_server::{again, secret_header};
+use super::core::Core;
+use super::refresh;
+use super::retry::{Cause, Role, Seen, Spent, Verdict, judge};
+use super::tokens::{Cell, Grant, Usable};
+use crate::error::{Endpoint, Error, SignInAgain, Violation};
+use crate::protocol::challenge;
+use crate::protocol::dpop::{PROOF_HEADER, Proof};
+use crate::protocol::uri::Origin;
+use crate::secret::{AccessToken, random_text};
+
+/// The headers for one attempt at a request.
+pub struct Prepared {
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    /// The token that was captured for this request; a retry for a nonce sends the same one.
+    token: AccessToken,
+    generation: u64,
+    nonce: Option<String>,
+    spent: Spent,
+}
+
+/// What an answer means for the request that was prepared.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Observed {
+    /// It stands, whatever its status.
+    Done,
+    /// The request has to go out once more, with these headers.
+    SendAgain(Prepared),
+}
+
+/// What an answer means, and why.
+pub(super) enum Next {
+    Take,
+    Again(Prepared, Cause),
+}
+
+impl Prepared {
+    pub(super) async fn new(
+        core: &Arc<Core>,
+        cell: &Arc<Cell>,
+        method: Method,
+        url: Url,
+    ) -> Result<Self, Error> {
+        let usable = refresh::usable(core, cell).await?;
+        let mut prepared = Self {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            token: usable.access_token,
+            generation: usable.generation,
+            nonce: None,
+            spent: Spent::default(),
+        };
+        prepared.prove(core, cell).await?;
+        Ok(prepared)
+    }
+
+    /// `Authorization` and `DPoP`. Set them, don't append them: each stands there once (DPOP-4.1).
+    #[must_use]
+    pub const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The method that the headers are for.
+    #[must_use]
+    pub const fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The URL that the headers are for.
+    #[must_use]
+    pub const fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Signs a proof for the next attempt (DPOP-7.3).
+    async fn prove(&mut self, core: &Core, cell: &Cell) -> Result<(), Error> {
+        let origin = Origin::of(&self.url);
+        self.nonce = cell
+            .nonces
+            .get(&origin, Role::Resource)
+            .or_else(|| core.nonces.get(&origin, Role::Resource));
+        let proof = cell
+            .key
+            .prove(Proof {
+                method: &self.method,
+                url: &self.url,
+                jti: &random_text()?,
+                nonce: self.nonce.as_deref(),
+                access_token: Some(&self.token),
+                now: core.clock_offsets.time_for(&origin, core.now()),
+            })
+            .await?;
+        // DPOP-7.1a, DPOP-7.2: always with the scheme DPoP; there is no other.
+        let authorization = authorization(&self.token)?;
+        self.headers.insert(AUTHORIZATION, authorization);
+        self.headers.insert(
+            HeaderName::from_static(PROOF_HEADER),
+            secret_header(PROOF_HEADER, proof.reveal())?,
+        );
+        Ok(())
+    }
+
+    pub(super) async fn observe(
+        self,
+        core: &Arc<Core>,
+        cell: &Arc<Cell>,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Observed, Error> {
+        let idempotent = self.method.is_idempotent();
+        match self.next(core, cell, status, headers, body).await? {
+            Next::Again(_, Cause::Unexplained) if !idempotent => Ok(Observed::Done),
+            Next::Again(prepared, _) => Ok(Observed::SendAgain(prepared)),
+            Next::Take => Ok(Observed::Done),
+        }
+    }
+
+    /// Learns from an answer and judges it. Where the token was at fault it has been renewed by then.
+    pub(super) async fn next(
+        mut self,
+        core: &Arc<Core>,
+        cell: &Arc<Cell>,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Next, Error> {
+        let origin = Origin::of(&self.url);
+        core.nonces.learn(&origin, Role::Resource, headers);
+        cell.nonces.learn(&origin, Role::Resource, headers);
+        let seen = Seen {
+            role: Role::Resource,
+            status,
+            headers,
+            body,
+            proof: true,
+            nonce: self.nonce.as_deref(),
+            clock_moved: core.clock_offsets.learn(&origin, headers, core.now()),
+        };
+        // SU-4, ERR-4: a token that is good and not good enough is not renewed.
+        if status == StatusCode::UNAUTHORIZED
+            && let Some(step_up) = challenge::step_up(&challenge::challenges(headers))
+        {
+            return Err(step_up.into());
+        }
+        let cause = match judge(&seen, &mut self.spent) {
+            Verdict::Take => return Ok(Next::Take),
+            Verdict::Refuse(fault) => {
+                return Err(Violation::DpopNonce {
+                    endpoint: Endpoint::Resource,
+                    fault,
+                }
+                .into());
+            }
+            Verdict::Again(cause) => cause,
+        };
+        if matches!(cause, Cause::Token | Cause::Unexplained)
+            && !self.renew_token(core, cell, cause).await?
+        {
+            return Ok(Next::Take);
+        }
+        again(Endpoint::Resource, cause);
+        self.prove(core, cell).await?;
+        Ok(Next::Again(self, cause))
+    }
+
+    /// One refresh, unless somebody else made it meanwhile. `false` where there is nothing to renew
+    /// with and the API did not say that it is the token.
+    async fn renew_token(
+        &mut self,
+        core: &Arc<Core>,
+        cell: &Arc<Cell>,
+        cause: Cause,
+    ) -> Result<bool, Error> {
+        let can_renew =
+            matches!(cell.grant, Grant::Client { .. }) || cell.refresh_token()?.is_some();
+        if !can_renew {
+            return match cause {
+                Cause::Token => Err(SignInAgain::NoRefreshToken.into()),
+                _ => Ok(false),
+            };
+        }
+        refresh::refresh(core, cell, self.generation).await?;
+        let Usable {
+            access_token,
+            generation,
+            ..
+        } = cell.usable(core.now())?;
+        self.token = access_token;
+        self.generation = generation;
+        Ok(true)
+    }
+}
+
+fn authorization(token: &AccessToken) -> Result<HeaderValue, Error> {
+    let text = zeroize::Zeroizing::new(format!("DPoP {}", token.reveal()));
+    Ok(secret_header("authorization", &text)?)
+}
+
+/// What the headers are for, and none of their values.
+impl fmt::Debug for Prepared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Prepared")
+            .field("method", &self.method)
+            .field("origin", &Origin::of(&self.url).as_str())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,202 @@
+//! Renewing the tokens of a session: once for all who wait, and to the end even if none of them stays.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::authorization_server::{self, Call};
+use super::core::Core;
+use super::finish::verified_id_token;
+use super::tokens::{Cell, Grant, Renew, Usable};
+use crate::error::{Denied, Endpoint, Error, SignInAgain, Violation};
+use crate::protocol::id_token::Occasion;
+use crate::protocol::revocation;
+use crate::protocol::token::{self, TokenResponse};
+use crate::secret::RefreshToken;
+
+/// After a refresh that failed, the background lets the server rest for so long. Who needs a token
+/// now asks all the same.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// What a refresh brought.
+pub(crate) struct Refreshed {
+    pub(crate) response: TokenResponse,
+    /// Whether everything about it was checked. Else only the new refresh token is kept, so that it
+    /// is not lost.
+    pub(crate) complete: bool,
+}
+
+/// A token that lives: the one at hand, or a new one. Who holds a living token never waits.
+pub(crate) async fn usable(core: &Arc<Core>, cell: &Arc<Cell>) -> Result<Usable, Error> {
+    let usable = cell.usable(core.now())?;
+    match usable.renew {
+        Renew::No => Ok(usable),
+        Renew::Soon => {
+            let job = job(core, cell, usable.generation);
+            cell.flight.start(|| job)?;
+            Ok(usable)
+        }
+        Renew::Now => {
+            refresh(core, cell, usable.generation).await?;
+            Ok(cell.usable(core.now())?)
+        }
+    }
+}
+
+/// Renews the tokens, unless that of `generation` was replaced already.
+pub(crate) async fn refresh(
+    core: &Arc<Core>,
+    cell: &Arc<Cell>,
+    generation: u64,
+) -> Result<(), Error> {
+    if cell.generation()? != generation {
+        return Ok(());
+    }
+    let job = job(core, cell, generation);
+    cell.flight.run(|| job).await?
+}
+
+fn job(
+    core: &Arc<Core>,
+    cell: &Arc<Cell>,
+    generation: u64,
+) -> impl Future<Output = Result<(), Error>> + Send + 'static {
+    let (core, cell) = (core.clone(), cell.clone());
+    async move {
+        // Another run may have ended between the question and this answer.
+        if cell.generation()? != generation {
+            return Ok(());
+        }
+        let outcome = renew(&core, &cell).await;
+        if let Err(error) = &outcome {
+            tracing::warn!(
+                session = cell.id.as_str(),
+                code = error.code(),
+                "refresh failed"
+            );
+        }
+        outcome
+    }
+}
+
+async fn renew(core: &Core, cell: &Cell) -> Result<(), Error> {
+    let lost = AtomicBool::new(false);
+    let sent_at = core.now();
+    let response = ask(core, cell, &lost).await;
+    let lost = lost.load(Ordering::SeqCst);
+    let response = match response {
+        Ok(response) => response,
+        Err(error) => return Err(failed(core, cell, error, lost)),
+    };
+    let checked = check(core, cell, &response).await;
+    if let Err(Error::Violation(Violation::SubjectChanged)) = &checked {
+        // IDT-12.2: another user's tokens. Nothing of this session can be trusted any more.
+        end(core, cell, SignInAgain::RefreshTokenRefused);
+        return checked;
+    }
+    let refreshed = Refreshed {
+        response,
+        complete: checked.is_ok(),
+    };
+    match cell.replace(refreshed, sent_at) {
+        Ok(()) => {
+            if checked.is_ok() {
+                tracing::info!(session = cell.id.as_str(), "session updated");
+            }
+            checked
+        }
+        // Logged out meanwhile: what the server has just given is given back.
+        Err(new) => {
+            if let Some(new) = new {
+                cell.set_unrevoked(Some(new));
+                revoke(core, cell).await?;
+            }
+            Err(SignInAgain::LoggedOut.into())
+        }
+    }
+}
+
+async fn ask(core: &Core, cell: &Cell, lost: &AtomicBool) -> Result<TokenResponse, Error> {
+    let form = match &cell.grant {
+        Grant::User { .. } => {
+            let refresh_token = cell.refresh_token()?.ok_or(SignInAgain::NoRefreshToken)?;
+            token::refresh(&refresh_token)
+        }
+        Grant::Client { form } => form.clone(),
+    };
+    let sent_at = core.now();
+    let call = Call {
+        endpoint: Endpoint::Token,
+        form: &form,
+        proof: Some((&cell.key, &cell.nonces)),
+        lost_answer: matches!(cell.grant, Grant::User { .. }).then_some(lost),
+    };
+    let answer = authorization_server::send(core, call).await?;
+    token::response(answer, sent_at)
+}
+
+/// IDT-12.2: where an ID token came with the new tokens, it is checked against the first one.
+async fn check(core: &Core, cell: &Cell, response: &TokenResponse) -> Result<(), Error> {
+    let (Some(id_token), Grant::User { .. }) = (&response.id_token, &cell.grant) else {
+        return Ok(());
+    };
+    let occasion = Occasion::Refresh {
+        first: cell.id_token(),
+        access_token: &response.access_token,
+    };
+    verified_id_token(core, id_token, &occasion).await.map(drop)
+}
+
+/// ERR-8, ERR-10: what a failed refresh means for the session.
+fn failed(core: &Core, cell: &Cell, error: Error, lost: bool) -> Error {
+    match &error {
+        Error::Denied(Denied::Server(refusal))
+            if refusal.error() == "invalid_grant" && matches!(cell.grant, Grant::User { .. }) =>
+        {
+            let cause = if lost || cell.answer_lost() {
+                SignInAgain::RotationLost
+            } else {
+                SignInAgain::RefreshTokenRefused
+            };
+            end(core, cell, cause.clone());
+            cause.into()
+        }
+        _ => {
+            cell.failed(lost, core.now(), PAUSE);
+            error
+        }
+    }
+}
+
+/// Ends a session and forgets it.
+pub(crate) fn end(core: &Core, cell: &Cell, cause: SignInAgain) {
+    tracing::info!(
+        session = cell.id.as_str(),
+        cause = cause.code(),
+        "session ended"
+    );
+    cell.end(cause);
+    core.shared.sessions.remove(&core.session_key(&cell.id));
+}
+
+/// Tells the server to forget the refresh token of a session that has ended (REV-rt). Where that
+/// fails, the token is kept for another try (REV-2.2.1).
+pub(crate) async fn revoke(core: &Core, cell: &Cell) -> Result<(), Error> {
+    let Some(token) = cell.unrevoked() else {
+        return Ok(());
+    };
+    revoke_token(core, &token).await?;
+    cell.set_unrevoked(None);
+    Ok(())
+}
+
+async fn revoke_token(core: &Core, token: &RefreshToken) -> Result<(), Error> {
+    let call = Call {
+        endpoint: Endpoint::Revocation,
+        form: &revocation::request(token),
+        proof: None,
+        lost_answer: None,
+    };
+    let answer = authorization_server::send(core, call).await?;
+    revocation::response(&answer)
+}

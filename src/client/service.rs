@@ -1,0 +1,151 @@
+//! Tokens of the client's own (`client_credentials`), for APIs that act for no user.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::Method;
+use url::Url;
+
+use super::api::ApiRequest;
+use super::authorization_server::{self, Call};
+use super::core::Core;
+use super::servers::Nonces;
+use super::session::SessionId;
+use super::tokens::{Cell, Grant, Tokens};
+use crate::error::{ConfigError, Endpoint, Error, SignInAgain};
+use crate::protocol::authorization_request::{self as request, AuthorizationDetail};
+use crate::protocol::token;
+
+/// A token about to be asked for.
+#[must_use = "a token is asked for with start()"]
+pub struct ServiceRequest {
+    core: Arc<Core>,
+    scope: Option<String>,
+    resources: Vec<Url>,
+    authorization_details: Vec<AuthorizationDetail>,
+    problem: Option<ConfigError>,
+}
+
+impl ServiceRequest {
+    pub(crate) const fn new(core: Arc<Core>) -> Self {
+        Self {
+            core,
+            scope: None,
+            resources: Vec::new(),
+            authorization_details: Vec::new(),
+            problem: None,
+        }
+    }
+
+    /// What to ask for, as words with spaces between them.
+    pub fn scope(mut self, scope: &str) -> Self {
+        match request::scope(scope) {
+            Ok(scope) => self.scope = Some(scope),
+            Err(problem) => self.problem = self.problem.or(Some(problem)),
+        }
+        self
+    }
+
+    /// An API that the token is for (RFC 8707). May be called for several.
+    pub fn resource(mut self, resource: &str) -> Self {
+        match request::resource(resource) {
+            Ok(url) => self.resources.push(url),
+            Err(problem) => self.problem = self.problem.or(Some(problem)),
+        }
+        self
+    }
+
+    /// What exactly is asked for (RFC 9396). May be called for several.
+    pub fn authorization_detail(mut self, detail: AuthorizationDetail) -> Self {
+        self.authorization_details.push(detail);
+        self
+    }
+
+    /// Asks for the token.
+    ///
+    /// # Errors
+    /// [`ConfigError`] before anything is sent; [`Error::Denied`]; [`Error::Violation`];
+    /// [`Error::Transport`].
+    pub async fn start(self) -> Result<Service, Error> {
+        if let Some(problem) = self.problem {
+            return Err(problem.into());
+        }
+        let core = self.core;
+        let metadata = core.metadata.get(&core).await?;
+        request::check_details(
+            &self.authorization_details,
+            metadata
+                .list("authorization_details_types_supported")
+                .as_deref(),
+        )?;
+        let form = token::client_credentials(self.scope.as_deref()).and(request::target(
+            &self.resources,
+            &self.authorization_details,
+        ));
+        let key = core.new_proof_key()?;
+        let nonces = Nonces::default();
+        let sent_at = core.now();
+        let call = Call {
+            endpoint: Endpoint::Token,
+            form: &form,
+            proof: Some((&key, &nonces)),
+            lost_answer: None,
+        };
+        let answer = authorization_server::send(&core, call).await?;
+        let response = token::response(answer, sent_at)?;
+        let tokens = Tokens::new(response, self.scope.as_deref(), sent_at);
+        let grant = Grant::Client { form };
+        let cell = Arc::new(Cell::new(SessionId::random()?, key, nonces, grant, tokens));
+        Ok(Service { core, cell })
+    }
+}
+
+/// The client acting for itself. Cloning it is cheap. Its token is renewed by itself.
+///
+/// It is a type of its own: a client id is no user (FAPI2-SP section 6.7).
+#[derive(Clone)]
+pub struct Service {
+    core: Arc<Core>,
+    cell: Arc<Cell>,
+}
+
+impl Service {
+    /// A GET request to an API.
+    pub fn get(&self, url: impl AsRef<str>) -> ApiRequest {
+        self.request(Method::GET, url)
+    }
+
+    /// A POST request to an API.
+    pub fn post(&self, url: impl AsRef<str>) -> ApiRequest {
+        self.request(Method::POST, url)
+    }
+
+    /// A request to an API, with the access token and a proof.
+    pub fn request(&self, method: Method, url: impl AsRef<str>) -> ApiRequest {
+        ApiRequest::new(self.core.clone(), self.cell.clone(), method, url.as_ref())
+    }
+
+    /// The scope that was granted.
+    ///
+    /// # Errors
+    /// [`SignInAgain`] never in practice: a token of the client's own does not end.
+    pub fn scope(&self) -> Result<Option<String>, SignInAgain> {
+        self.cell.scope()
+    }
+
+    /// The RFC 7638 thumbprint of the key that the token is bound to.
+    #[must_use]
+    pub fn key_thumbprint(&self) -> &str {
+        self.cell.key.thumbprint()
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Service")
+            .field("issuer", &self.core.issuer().as_str())
+            .field("client_id", &self.core.client_id)
+            .finish_non_exhaustive()
+    }
+}

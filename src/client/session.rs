@@ -1,0 +1,265 @@
+//! A session: a user who logged in, and what may be done in that user's name.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::Method;
+use serde_json::Value;
+
+use super::api::ApiRequest;
+use super::core::Core;
+use super::documents::JwksCache;
+use super::finish::is_unknown_key;
+use super::login::LoginRequest;
+use super::prepared::{Observed, Prepared};
+use super::refresh;
+use super::resource;
+use super::tokens::{Cell, Grant};
+use crate::error::{Endpoint, Error, KeyError, SignInAgain, StepUp, Violation};
+use crate::protocol::answer::Answer;
+use crate::protocol::id_token::IdToken;
+use crate::protocol::userinfo::{self, UserInfo};
+use crate::secret::{IdTokenHint, random_text};
+use crate::time::Timestamp;
+
+/// The name of a session, 43 characters of base64url. It is hard to guess, yet no credential: whether
+/// a visitor may use the session is for the program to know.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SessionId(String);
+
+impl SessionId {
+    pub(crate) fn random() -> Result<Self, KeyError> {
+        Ok(Self(random_text()?.to_string()))
+    }
+
+    /// The text, for a program's own records.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for SessionId {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<String> for SessionId {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// A user's session. Cloning it is cheap, and all clones are one session.
+///
+/// Its tokens never leave it but together with a proof of the key that they are bound to, and only to
+/// the origins that were named to the builder.
+#[derive(Clone)]
+pub struct Session {
+    core: Arc<Core>,
+    cell: Arc<Cell>,
+}
+
+impl Session {
+    pub(crate) const fn new(core: Arc<Core>, cell: Arc<Cell>) -> Self {
+        Self { core, cell }
+    }
+
+    /// The name under which [`Client::session`](crate::Client::session) finds it again.
+    #[must_use]
+    pub fn id(&self) -> &SessionId {
+        &self.cell.id
+    }
+
+    /// The user (`sub` of the ID token); `None` where `openid` was not asked for.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.cell.subject()
+    }
+
+    /// The ID token's claims; `None` where `openid` was not asked for.
+    #[must_use]
+    pub fn id_token(&self) -> Option<&IdToken> {
+        self.cell.id_token()
+    }
+
+    /// The ID token itself, for the `id_token_hint` of a later request.
+    #[must_use]
+    pub fn id_token_hint(&self) -> Option<IdTokenHint> {
+        self.cell.id_token().map(|token| token.hint().clone())
+    }
+
+    /// The scope that was granted, which may be less than was asked for.
+    ///
+    /// # Errors
+    /// [`SignInAgain`] where the session has ended.
+    pub fn scope(&self) -> Result<Option<String>, SignInAgain> {
+        self.cell.scope()
+    }
+
+    /// The authorization details that were granted (RFC 9396 section 7).
+    ///
+    /// # Errors
+    /// [`SignInAgain`] where the session has ended.
+    pub fn authorization_details(&self) -> Result<Option<Vec<Value>>, SignInAgain> {
+        self.cell.authorization_details()
+    }
+
+    /// When the access token ends, where the server says so. It is renewed by itself.
+    ///
+    /// # Errors
+    /// [`SignInAgain`] where the session has ended.
+    pub fn expires_at(&self) -> Result<Option<Timestamp>, SignInAgain> {
+        self.cell.expires_at()
+    }
+
+    /// The RFC 7638 thumbprint of the key that the tokens are bound to (`cnf.jkt`).
+    #[must_use]
+    pub fn key_thumbprint(&self) -> &str {
+        self.cell.key.thumbprint()
+    }
+
+    /// A GET request to an API.
+    pub fn get(&self, url: impl AsRef<str>) -> ApiRequest {
+        self.request(Method::GET, url)
+    }
+
+    /// A HEAD request to an API.
+    pub fn head(&self, url: impl AsRef<str>) -> ApiRequest {
+        self.request(Method::HEAD, url)
+    }
+
+    /// A POST request to an API.
+    pub fn post(&self, url: impl AsRef<str>) -> ApiRequest {
+        self.request(Method::POST, url)
+    }
+
+    /// A PUT request to an API.
+    pub fn put(&self, url: impl AsRef<str>) -> ApiRequest {
+        self.request(Method::PUT, url)
+    }
+
+    /// A PATCH request to an API.
+    pub fn patch(&self, url: impl AsRef<str>) -> ApiRequest {
+        self.request(Method::PATCH, url)
+    }
+
+    /// A DELETE request to an API.
+    pub fn delete(&self, url: impl AsRef<str>) -> ApiRequest {
+        self.request(Method::DELETE, url)
+    }
+
+    /// A request to an API, with the access token and a proof.
+    pub fn request(&self, method: Method, url: impl AsRef<str>) -> ApiRequest {
+        ApiRequest::new(self.core.clone(), self.cell.clone(), method, url.as_ref())
+    }
+
+    /// The headers for a request that another HTTP stack sends: a WebSocket, server-sent events, gRPC.
+    /// They are good for one attempt; hand the answer to [`observe`](Self::observe).
+    ///
+    /// # Errors
+    /// As those of [`ApiRequest::send`].
+    pub async fn prepare(&self, method: Method, url: impl AsRef<str>) -> Result<Prepared, Error> {
+        let url = resource::allowed(&self.core, url.as_ref())?;
+        Prepared::new(&self.core, &self.cell, method, url).await
+    }
+
+    /// Learns from the answer to a prepared request, and says whether it has to go out once more.
+    ///
+    /// # Errors
+    /// [`Error::StepUp`], [`Error::SignInAgain`], [`Error::Violation`], [`Error::Transport`].
+    pub async fn observe(
+        &self,
+        prepared: Prepared,
+        status: http::StatusCode,
+        headers: &http::HeaderMap,
+    ) -> Result<Observed, Error> {
+        prepared
+            .observe(&self.core, &self.cell, status, headers, b"")
+            .await
+    }
+
+    /// Renews the tokens now. All who ask at once share one request.
+    ///
+    /// # Errors
+    /// [`Error::SignInAgain`] where the session is over; [`Error::Transport`] where the server can't be
+    /// reached, and nothing is lost.
+    pub async fn refresh(&self) -> Result<(), Error> {
+        let generation = self.cell.generation()?;
+        refresh::refresh(&self.core, &self.cell, generation).await
+    }
+
+    /// What the server says about the user (OIDC Core section 5.3), plain or signed.
+    ///
+    /// # Errors
+    /// [`Violation::UserInfoSubject`] where it is another user than the ID token's;
+    /// [`Violation::UserInfoUnsigned`]; [`Violation::Jwt`]; else as those of [`ApiRequest::send`].
+    pub async fn userinfo(&self) -> Result<UserInfo, Error> {
+        let core = &*self.core;
+        let subject = self.subject().ok_or(Violation::MissingIdToken)?;
+        let url = core.endpoint(Endpoint::UserInfo).await?;
+        let response = resource::get_userinfo(&self.core, &self.cell, url).await?;
+        let answer = Answer::new(Endpoint::UserInfo, response);
+        let Some(token) = userinfo::signed(&answer, core.signed_userinfo)? else {
+            return userinfo::plain(&answer, subject);
+        };
+        let jwks: &JwksCache = &core.jwks;
+        let keys = jwks.get(core).await?;
+        let now = core.now();
+        let read = |keys: &_| {
+            userinfo::verified(
+                &token,
+                &core.shared.crypto,
+                keys,
+                &core.registered,
+                subject,
+                now,
+            )
+        };
+        match read(&keys) {
+            Err(violation) if is_unknown_key(&violation) => match jwks.renewed(core).await? {
+                Some(keys) => Ok(read(&keys)?),
+                None => Err(violation.into()),
+            },
+            read => Ok(read?),
+        }
+    }
+
+    /// The login that an API's demand for another authentication asks for (RFC 9470): the same scope,
+    /// resources and details, the wanted `acr_values` and `max_age`, and the same user. This session
+    /// stays as it is.
+    pub fn step_up(&self, step_up: &StepUp) -> LoginRequest {
+        let target = match &self.cell.grant {
+            Grant::User { asked, .. } => asked.clone(),
+            Grant::Client { .. } => super::login::Target::default(),
+        };
+        LoginRequest::step_up(self.core.clone(), target, step_up, self.subject())
+    }
+
+    /// Ends the session here, always, and at the server (RFC 7009).
+    ///
+    /// # Errors
+    /// Where the server could not be told. The session has ended here all the same; call it again to
+    /// tell the server again.
+    pub async fn logout(&self) -> Result<(), Error> {
+        refresh::end(&self.core, &self.cell, SignInAgain::LoggedOut);
+        refresh::revoke(&self.core, &self.cell).await
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Session")
+            .field("id", &self.cell.id.as_str())
+            .field("issuer", &self.core.issuer().as_str())
+            .finish_non_exhaustive()
+    }
+}

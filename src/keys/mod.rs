@@ -1,0 +1,28 @@
+//! The client's keys: what signs for it, and the set that it publishes.
+
+mod prove;
+mod set;
+mod signer;
+mod software;
+
+pub(crate) use prove::prove;
+pub(crate) use set::ActiveKey;
+pub use set::KeySet;
+pub use signer::{Signature, Signer};
+pub use software::SoftwareKey;
+
+#[cfg(all(test, any(feature = "aws-lc", feature = "ring")))]
+mod tests;
+
+#[cfg(all(test, not(any(feature = "aws-lc", feature = "ring"))))]
+mod tests {
+    use super::SoftwareKey;
+    use crate::error::KeyError;
+
+    /// SP-5.4.1-1.1: without a provider there is an error, and nothing to fall back on.
+    #[test]
+    fn without_a_provider_there_is_no_key() {
+        let fault = SoftwareKey::generate_es256().unwrap_err();
+        assert_eq!(fault, KeyError::NoCryptoProvider);
+    }
+}

@@ -1,0 +1,496 @@
+//! The parameters of a login, as they are pushed to the server (RFC 6749 section 4.1.1, OIDC Core
+//! section 3.1.2.1, RFC 8707, RFC 9396).
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::form::Form;
+use super::pkce;
+use crate::error::ConfigError;
+use crate::secret::{CodeVerifier, IdTokenHint, Nonce, State};
+
+/// What the program asks of one login.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LoginParameters {
+    pub(crate) scope: Option<String>,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) acr_values: Vec<String>,
+    pub(crate) claims: Option<ClaimsRequest>,
+    pub(crate) prompt: Vec<Prompt>,
+    pub(crate) login_hint: Option<String>,
+    pub(crate) ui_locales: Vec<String>,
+    pub(crate) id_token_hint: Option<IdTokenHint>,
+    pub(crate) resources: Vec<Url>,
+    pub(crate) authorization_details: Vec<AuthorizationDetail>,
+    pub(crate) nonce: Option<String>,
+    pub(crate) extra: Vec<(String, String)>,
+}
+
+/// What the crate adds, fresh for each login.
+pub(crate) struct Fresh<'a> {
+    pub(crate) redirect_uri: &'a str,
+    pub(crate) state: &'a State,
+    pub(crate) nonce: Option<&'a Nonce>,
+    pub(crate) verifier: &'a CodeVerifier,
+    /// DPOP-10: the thumbprint of the key that the code will be bound to.
+    pub(crate) dpop_jkt: &'a str,
+}
+
+/// The parameters that the crate itself sets, here and in client authentication.
+const RESERVED: [&str; 26] = [
+    "response_type",
+    "response_mode",
+    "client_id",
+    "redirect_uri",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "dpop_jkt",
+    "scope",
+    "max_age",
+    "acr_values",
+    "claims",
+    "prompt",
+    "login_hint",
+    "ui_locales",
+    "id_token_hint",
+    "resource",
+    "authorization_details",
+    // PAR-2.1: never in a pushed request.
+    "request_uri",
+    "request",
+    "client_assertion",
+    "client_assertion_type",
+    "client_secret",
+    "code",
+    "code_verifier",
+];
+
+impl LoginParameters {
+    /// Whether an ID token is asked for.
+    pub(crate) fn wants_id_token(&self) -> bool {
+        self.scope
+            .as_deref()
+            .is_some_and(|scope| scope.split(' ').any(|word| word == "openid"))
+    }
+
+    /// The form to push, without client authentication.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a parameter that the specifications don't allow.
+    pub(crate) fn form(&self, fresh: &Fresh<'_>) -> Result<Form, ConfigError> {
+        let claims = self
+            .claims
+            .as_ref()
+            .map(|claims| claims.to_json().to_string());
+        let mut form = Form::default()
+            .field("response_type", "code")
+            .field("redirect_uri", fresh.redirect_uri)
+            .field("state", fresh.state.reveal())
+            .field("code_challenge", &pkce::challenge(fresh.verifier))
+            .field("code_challenge_method", pkce::METHOD)
+            .field("dpop_jkt", fresh.dpop_jkt)
+            .optional("nonce", fresh.nonce.map(Nonce::reveal))
+            .optional("scope", self.scope.as_deref())
+            .optional(
+                "max_age",
+                self.max_age.map(|age| age.as_secs().to_string()).as_deref(),
+            )
+            .optional("acr_values", joined(&self.acr_values).as_deref())
+            .optional("claims", claims.as_deref())
+            .optional(
+                "prompt",
+                joined(
+                    &self
+                        .prompt
+                        .iter()
+                        .map(|prompt| prompt.name())
+                        .collect::<Vec<_>>(),
+                )
+                .as_deref(),
+            )
+            .optional("login_hint", self.login_hint.as_deref())
+            .optional("ui_locales", joined(&self.ui_locales).as_deref())
+            .optional(
+                "id_token_hint",
+                self.id_token_hint.as_ref().map(IdTokenHint::expose),
+            );
+        form = form.and(target(&self.resources, &self.authorization_details));
+        for (name, value) in &self.extra {
+            if RESERVED.contains(&name.as_str()) {
+                return Err(ConfigError::ReservedParameter(name.clone()));
+            }
+            form = form.extra(name, value)?;
+        }
+        Ok(form)
+    }
+}
+
+/// RI-2, RAR-2: where the token is for and what it may do; for any request that asks for a token.
+pub(crate) fn target(resources: &[Url], details: &[AuthorizationDetail]) -> Form {
+    let mut form = Form::default();
+    for resource in resources {
+        form = form.field("resource", resource.as_str());
+    }
+    if !details.is_empty() {
+        let array = Value::Array(details.iter().map(AuthorizationDetail::to_json).collect());
+        form = form.field("authorization_details", &array.to_string());
+    }
+    form
+}
+
+fn joined<T: AsRef<str>>(words: &[T]) -> Option<String> {
+    if words.is_empty() {
+        return None;
+    }
+    Some(
+        words
+            .iter()
+            .map(AsRef::as_ref)
+            .collect::<Vec<_>>()
+            .join(" "),
+    )
+}
+
+/// Scope words of RFC 6749 section 3.3, single spaces between them.
+pub(crate) fn scope(text: &str) -> Result<String, ConfigError> {
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    let sound = |word: &&str| {
+        word.bytes()
+            .all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+    };
+    if words.is_empty() || !words.iter().all(sound) {
+        return Err(ConfigError::Scope);
+    }
+    Ok(words.join(" "))
+}
+
+/// RI-2: an absolute URI without fragment.
+pub(crate) fn resource(text: &str) -> Result<Url, ConfigError> {
+    match Url::parse(text) {
+        Ok(url) if url.fragment().is_none() => Ok(url),
+        _ => Err(ConfigError::Resource),
+    }
+}
+
+/// How the server should involve the user (OIDC Core section 3.1.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Prompt {
+    /// Show nothing: succeed at once or fail with `login_required` or the like.
+    None,
+    /// Authenticate the user anew.
+    Login,
+    /// Ask for consent.
+    Consent,
+    /// Let the user choose an account.
+    SelectAccount,
+    /// Let the user make an account.
+    Create,
+}
+
+impl Prompt {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Login => "login",
+            Self::Consent => "consent",
+            Self::SelectAccount => "select_account",
+            Self::Create => "create",
+        }
+    }
+}
+
+/// Single claims asked for in the ID token or at UserInfo (OIDC Core section 5.5).
+///
+/// `acr` and `auth_time` asked for as essential in the ID token are checked when it comes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClaimsRequest {
+    id_token: Map<String, Value>,
+    userinfo: Map<String, Value>,
+}
+
+impl ClaimsRequest {
+    /// Asks for nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks for a claim in the ID token.
+    #[must_use]
+    pub fn id_token(mut self, name: impl Into<String>, claim: ClaimRequest) -> Self {
+        self.id_token.insert(name.into(), claim.into_json());
+        self
+    }
+
+    /// Asks for a claim at UserInfo.
+    #[must_use]
+    pub fn userinfo(mut self, name: impl Into<String>, claim: ClaimRequest) -> Self {
+        self.userinfo.insert(name.into(), claim.into_json());
+        self
+    }
+
+    fn to_json(&self) -> Value {
+        let mut json = Map::new();
+        for (member, claims) in [("id_token", &self.id_token), ("userinfo", &self.userinfo)] {
+            if !claims.is_empty() {
+                json.insert(member.to_owned(), Value::Object(claims.clone()));
+            }
+        }
+        Value::Object(json)
+    }
+
+    fn is_essential(&self, name: &str) -> bool {
+        self.id_token
+            .get(name)
+            .and_then(|claim| claim.get("essential"))
+            .and_then(Value::as_bool)
+            == Some(true)
+    }
+
+    /// IDT-13: whether `auth_time` has to be there.
+    pub(crate) fn demands_auth_time(&self) -> bool {
+        self.is_essential("auth_time")
+    }
+
+    /// IDT-12: the values of which an essential `acr` has to be one; empty where any will do.
+    pub(crate) fn essential_acr(&self) -> Option<Vec<String>> {
+        if !self.is_essential("acr") {
+            return None;
+        }
+        let claim = self.id_token.get("acr")?;
+        let one = claim.get("value").into_iter();
+        let several = claim.get("values").and_then(Value::as_array);
+        Some(
+            one.chain(several.into_iter().flatten())
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
+        )
+    }
+}
+
+/// How one claim is asked for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClaimRequest {
+    members: Map<String, Value>,
+}
+
+impl ClaimRequest {
+    /// Would be nice to have.
+    #[must_use]
+    pub fn voluntary() -> Self {
+        Self::default()
+    }
+
+    /// Is needed.
+    #[must_use]
+    pub fn essential() -> Self {
+        Self::default().with("essential", Value::Bool(true))
+    }
+
+    /// With this value.
+    #[must_use]
+    pub fn value(self, value: impl Into<Value>) -> Self {
+        self.with("value", value.into())
+    }
+
+    /// With one of these values, best first.
+    #[must_use]
+    pub fn values<V: Into<Value>>(self, values: impl IntoIterator<Item = V>) -> Self {
+        self.with("values", values.into_iter().collect())
+    }
+
+    fn with(mut self, member: &str, value: Value) -> Self {
+        self.members.insert(member.to_owned(), value);
+        self
+    }
+
+    fn into_json(self) -> Value {
+        if self.members.is_empty() {
+            Value::Null
+        } else {
+            Value::Object(self.members)
+        }
+    }
+}
+
+/// One element of `authorization_details` (RFC 9396 section 2): an object with a `type`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuthorizationDetail {
+    kind: String,
+    members: Map<String, Value>,
+}
+
+impl AuthorizationDetail {
+    /// A detail of a type.
+    #[must_use]
+    pub fn new(kind: impl Into<String>) -> Self {
+        Self {
+            kind: kind.into(),
+            members: Map::new(),
+        }
+    }
+
+    /// Adds a member: `locations`, `actions`, `datatypes`, `identifier`, `privileges`, or one that the
+    /// type defines.
+    #[must_use]
+    pub fn with(mut self, member: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.members.insert(member.into(), value.into());
+        self
+    }
+
+    /// Its `type`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    fn to_json(&self) -> Value {
+        let mut json = self.members.clone();
+        json.insert("type".to_owned(), self.kind.clone().into());
+        Value::Object(json)
+    }
+}
+
+/// RAR-2, RAR-10: each detail has a type, and one that the server knows where it says which.
+pub(crate) fn check_details(
+    details: &[AuthorizationDetail],
+    known: Option<&[String]>,
+) -> Result<(), ConfigError> {
+    for detail in details {
+        let unknown = known.is_some_and(|known| !known.contains(&detail.kind));
+        if detail.kind.is_empty() || unknown {
+            return Err(ConfigError::AuthorizationDetail(detail.kind.clone()));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn form(parameters: &LoginParameters) -> Result<Form, ConfigError> {
+        parameters.form(&Fresh {
+            redirect_uri: "https://app.example/cb",
+            state: &State::new("s"),
+            nonce: Some(&Nonce::new("n")),
+            verifier: &CodeVerifier::new("v"),
+            dpop_jkt: "jkt",
+        })
+    }
+
+    /// SP-5.3.3.2-1, SP-5.3.3.2-3, SP-5.3.2.2-6, PKCE-4.3, DPOP-10: what is always there.
+    #[test]
+    fn what_every_login_pushes() {
+        assert_eq!(
+            form(&LoginParameters::default()).unwrap().encode(),
+            format!(
+                "response_type=code&redirect_uri=https%3A%2F%2Fapp.example%2Fcb&state=s&code_challenge={}&code_challenge_method=S256&dpop_jkt=jkt&nonce=n",
+                pkce::challenge(&CodeVerifier::new("v"))
+            )
+        );
+    }
+
+    /// RAR-2, RI-2, OIDC-5.5: typed parameters are written as their specifications say.
+    #[test]
+    fn typed_parameters() {
+        let parameters = LoginParameters {
+            max_age: Some(Duration::from_secs(300)),
+            prompt: vec![Prompt::Login, Prompt::Consent],
+            claims: Some(
+                ClaimsRequest::new()
+                    .id_token("acr", ClaimRequest::essential().values(["a", "b"]))
+                    .userinfo("email", ClaimRequest::voluntary()),
+            ),
+            resources: vec![
+                resource("https://a.example/").unwrap(),
+                resource("urn:b").unwrap(),
+            ],
+            authorization_details: vec![AuthorizationDetail::new("payment").with("amount", 5)],
+            ..LoginParameters::default()
+        };
+        let encoded = form(&parameters).unwrap().encode();
+        let fields: Vec<(String, String)> = url::form_urlencoded::parse(encoded.as_bytes())
+            .into_owned()
+            .collect();
+        let of = |name: &str| -> Vec<&str> {
+            fields
+                .iter()
+                .filter(|(known, _)| known == name)
+                .map(|(_, value)| value.as_str())
+                .collect()
+        };
+        assert_eq!(of("max_age"), ["300"]);
+        assert_eq!(of("prompt"), ["login consent"]);
+        assert_eq!(of("resource"), ["https://a.example/", "urn:b"]);
+        assert_eq!(
+            serde_json::from_str::<Value>(of("claims")[0]).unwrap(),
+            json!({"id_token": {"acr": {"essential": true, "values": ["a", "b"]}}, "userinfo": {"email": null}})
+        );
+        assert_eq!(
+            serde_json::from_str::<Value>(of("authorization_details")[0]).unwrap(),
+            json!([{"type": "payment", "amount": 5}])
+        );
+    }
+
+    /// PAR-2.1, R6749-3.2: no parameter of ours comes in by the side door, and none twice.
+    #[test]
+    fn extra_parameters() {
+        let with = |name: &str, value: &str| {
+            form(&LoginParameters {
+                extra: vec![(name.to_owned(), value.to_owned())],
+                ..LoginParameters::default()
+            })
+        };
+        for name in RESERVED {
+            assert_eq!(
+                with(name, "x").unwrap_err(),
+                ConfigError::ReservedParameter(name.to_owned())
+            );
+        }
+        assert_eq!(
+            with("purpose", "").unwrap_err(),
+            ConfigError::Parameter("purpose".to_owned())
+        );
+        assert!(with("purpose", "to test").unwrap().has("purpose"));
+    }
+
+    /// RI-2: a resource is absolute and has no fragment. RAR-2, RAR-10: a detail has a known type.
+    #[test]
+    fn targets_are_checked() {
+        for bad in ["https://a.example/#f", "/a", ""] {
+            assert_eq!(resource(bad), Err(ConfigError::Resource));
+        }
+        let known = ["payment".to_owned()];
+        for kind in ["", "other"] {
+            assert_eq!(
+                check_details(&[AuthorizationDetail::new(kind)], Some(&known)),
+                Err(ConfigError::AuthorizationDetail(kind.to_owned()))
+            );
+        }
+        assert_eq!(
+            check_details(&[AuthorizationDetail::new("any")], None),
+            Ok(())
+        );
+    }
+
+    /// SP-5.3.3.1-13: a scope is what the program names, in the characters that a scope has.
+    #[test]
+    fn scopes() {
+        assert_eq!(
+            scope(" openid  accounts "),
+            Ok("openid accounts".to_owned())
+        );
+        for bad in ["", "  ", "a\"b", "a\\b", "ü"] {
+            assert_eq!(scope(bad), Err(ConfigError::Scope));
+        }
+    }
+}

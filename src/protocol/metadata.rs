@@ -1,0 +1,171 @@
+//! The metadata of an authorization server (RFC 8414, OpenID Connect Discovery).
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::uri::{Issuer, https};
+use crate::error::Violation;
+use crate::jose::json::parse_object;
+
+/// What an authorization server publishes about itself, checked.
+///
+/// The endpoints come from the document alone (SP-5.3.3.1-9). Members that this crate does not know
+/// are kept: [`ServerMetadata::get`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerMetadata {
+    issuer: Issuer,
+    document: Map<String, Value>,
+    pub(crate) authorization_endpoint: Option<Url>,
+    pub(crate) token_endpoint: Option<Url>,
+    pub(crate) pushed_authorization_request_endpoint: Option<Url>,
+    pub(crate) jwks_uri: Option<Url>,
+    pub(crate) userinfo_endpoint: Option<Url>,
+    pub(crate) revocation_endpoint: Option<Url>,
+}
+
+impl ServerMetadata {
+    /// The issuer, which the document names to the letter as the program does.
+    #[must_use]
+    pub const fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// Any member of the document, known to this crate or not.
+    #[must_use]
+    pub fn get(&self, member: &str) -> Option<&Value> {
+        self.document.get(member)
+    }
+
+    /// The whole document.
+    #[must_use]
+    pub const fn document(&self) -> &Map<String, Value> {
+        &self.document
+    }
+
+    /// A list of strings; `None` where the document does not have it.
+    pub(crate) fn list(&self, member: &str) -> Option<Vec<String>> {
+        let values = self.document.get(member)?.as_array()?;
+        Some(
+            values
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
+        )
+    }
+
+    pub(crate) fn flag(&self, member: &str) -> Option<bool> {
+        self.document.get(member)?.as_bool()
+    }
+}
+
+/// Reads the document that was fetched for `issuer`.
+///
+/// # Errors
+/// [`Violation::MetadataIssuer`] before anything else is read; then [`Violation::InsecureEndpoint`]
+/// and [`Violation::MetadataMember`].
+pub(crate) fn parse(issuer: &Issuer, body: &[u8]) -> Result<ServerMetadata, Violation> {
+    let document = parse_object(body).map_err(|_| Violation::MetadataMember {
+        member: String::new(),
+    })?;
+    // SP-5.3.3.1-11, META-4: compared as text, before any other member is used.
+    let named = document.get("issuer").and_then(Value::as_str);
+    if named != Some(issuer.as_str()) {
+        return Err(Violation::MetadataIssuer {
+            expected: issuer.as_str().to_owned(),
+            received: named.unwrap_or_default().chars().take(200).collect(),
+        });
+    }
+    Ok(ServerMetadata {
+        issuer: issuer.clone(),
+        authorization_endpoint: endpoint(&document, "authorization_endpoint")?,
+        token_endpoint: endpoint(&document, "token_endpoint")?,
+        pushed_authorization_request_endpoint: endpoint(
+            &document,
+            "pushed_authorization_request_endpoint",
+        )?,
+        jwks_uri: endpoint(&document, "jwks_uri")?,
+        userinfo_endpoint: endpoint(&document, "userinfo_endpoint")?,
+        revocation_endpoint: endpoint(&document, "revocation_endpoint")?,
+        document,
+    })
+}
+
+/// META-5, SP-5.2.1-1, SP-5.4.2-1: an endpoint is an https URL, or is not there.
+fn endpoint(document: &Map<String, Value>, member: &str) -> Result<Option<Url>, Violation> {
+    let Some(value) = document.get(member) else {
+        return Ok(None);
+    };
+    let text = value.as_str().ok_or_else(|| Violation::MetadataMember {
+        member: member.to_owned(),
+    })?;
+    match https(text) {
+        Some(url) => Ok(Some(url)),
+        None => Err(Violation::InsecureEndpoint {
+            member: member.to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn issuer() -> Issuer {
+        Issuer::new("https://as.example").unwrap()
+    }
+
+    /// SP-5.3.3.1-11, META-4: nothing is normalised, and the issuer is compared before all else.
+    #[test]
+    fn another_issuer_is_refused_first() {
+        for received in [
+            "https://as.example/",
+            "https://AS.example",
+            "https://as.example:443",
+            "",
+        ] {
+            let body =
+                format!(r#"{{"issuer":"{received}","token_endpoint":"http://as.example/t"}}"#);
+            assert_eq!(
+                parse(&issuer(), body.as_bytes()),
+                Err(Violation::MetadataIssuer {
+                    expected: "https://as.example".to_owned(),
+                    received: received.to_owned()
+                })
+            );
+        }
+    }
+
+    /// SP-5.2.1-1, SP-5.4.2-1, META-5: every endpoint is https.
+    #[test]
+    fn an_endpoint_without_tls_is_refused() {
+        for member in [
+            "authorization_endpoint",
+            "token_endpoint",
+            "pushed_authorization_request_endpoint",
+            "jwks_uri",
+            "userinfo_endpoint",
+            "revocation_endpoint",
+        ] {
+            let body =
+                format!(r#"{{"issuer":"https://as.example","{member}":"http://as.example/x"}}"#);
+            assert_eq!(
+                parse(&issuer(), body.as_bytes()),
+                Err(Violation::InsecureEndpoint {
+                    member: member.to_owned()
+                })
+            );
+        }
+    }
+
+    /// META-6: members that nobody here knows are kept, and lists that are absent stay absent.
+    #[test]
+    fn unknown_members_are_kept() {
+        let body =
+            br#"{"issuer":"https://as.example","x_bank":{"a":1},"scopes_supported":["a",1]}"#;
+        let metadata = parse(&issuer(), body).unwrap();
+        assert_eq!(metadata.get("x_bank").unwrap()["a"], 1);
+        assert_eq!(metadata.list("scopes_supported").unwrap(), ["a"]);
+        assert_eq!(metadata.list("acr_values_supported"), None);
+    }
+}

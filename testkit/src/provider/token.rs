@@ -1,0 +1,401 @@
+//! The token endpoint (RFC 6749, RFC 9449 section 5).
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::assertion;
+use crate::dpop::{self, Proof, Role};
+use crate::fault::TokenFault;
+use crate::grants::{AccessToken, Grant, RefreshToken};
+use crate::jose::sha256;
+use crate::misbehaviour::Document;
+use crate::random;
+use crate::record::Request;
+use crate::registration::Registration;
+use crate::reply::{Refusal, Reply};
+use crate::state::{State, lock, seconds};
+
+use super::{id_token, par};
+
+pub(crate) fn answer(state: &State, request: &Request) -> Result<Reply, Refusal> {
+    let client = assertion::authenticate(state, request, &["resource"])?;
+    // DPOP-5a: a proof with every token request, and before anything is used up.
+    let proof = dpop::check(state, request, Role::Provider, None)?;
+    let grant_type = required(request, "grant_type")?;
+    let known = ["authorization_code", "refresh_token", "client_credentials"];
+    if !known.contains(&grant_type) {
+        let reason = format!("the grant type `{grant_type}`");
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "unsupported_grant_type",
+            reason,
+        ));
+    }
+    if !client.allows_grant(grant_type) {
+        let reason = format!("the grant type `{grant_type}` is not registered for the client");
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "unauthorized_client",
+            reason,
+        ));
+    }
+    let faults = state.token_faults();
+    for fault in &faults {
+        match fault {
+            TokenFault::Error(status, code) => {
+                let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST);
+                return Err(Refusal::new(status, code, "refused on command"));
+            }
+            TokenFault::HtmlError(status) => {
+                let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST);
+                return Ok(html(status));
+            }
+            _ => {}
+        }
+    }
+    let body = match grant_type {
+        "authorization_code" => redeem(state, request, &client, &proof)?,
+        "refresh_token" => refresh(state, request, &client, &proof)?,
+        _ => client_credentials(state, request, &client, &proof)?,
+    };
+    Ok(send(state, body, faults))
+}
+
+fn required<'a>(request: &'a Request, name: &str) -> Result<&'a str, Refusal> {
+    request
+        .form_value(name)
+        .ok_or_else(|| Refusal::invalid_request(format!("`{name}` is missing")))
+}
+
+/// Redeems a code.
+fn redeem(
+    state: &State,
+    request: &Request,
+    client: &Registration,
+    proof: &Proof,
+) -> Result<Value, Refusal> {
+    let name = required(request, "code")?;
+    let redirect_uri = required(request, "redirect_uri")?;
+    let verifier = required(request, "code_verifier")?;
+    let narrowed = par::resources(&request.form)?;
+    let details = par::details(state, request.form_value("authorization_details"))?;
+
+    let mut grants = lock(&state.grants);
+    let id = grants.codes.get(name).map(|code| code.grant);
+    let id = id.ok_or_else(|| Refusal::invalid_grant("a code that nobody was given"))?;
+    let grant = grants.grant(id).clone();
+    if grant.client_id != client.client_id {
+        return Err(Refusal::invalid_grant("the code is another client's"));
+    }
+    let Some(code) = grants.codes.get_mut(name) else {
+        return Err(Refusal::invalid_grant("a code that nobody was given"));
+    };
+    // SP-5.3.2.2-9: a code comes back only when it was stolen, so what it gave is taken back.
+    if std::mem::replace(&mut code.used, true) {
+        grants.revoke(id);
+        return Err(Refusal::invalid_grant("the code has been used before"));
+    }
+    if state.now() >= code.expires_at {
+        return Err(Refusal::invalid_grant("the code has expired"));
+    }
+    if code.redirect_uri != redirect_uri {
+        return Err(Refusal::invalid_grant(
+            "`redirect_uri` is not that of the request",
+        ));
+    }
+    // PKCE-4.1
+    let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    if !(43..=128).contains(&verifier.len()) || !verifier.bytes().all(unreserved) {
+        return Err(Refusal::invalid_grant("`code_verifier` is malformed"));
+    }
+    if code.challenge != sha256(verifier.as_bytes()) {
+        return Err(Refusal::invalid_grant(
+            "`code_verifier` does not fit the challenge",
+        ));
+    }
+    // SP-5.3.2.1-12, DPOP-10
+    if code.jkt.as_ref().is_some_and(|jkt| *jkt != proof.jkt) {
+        return Err(Refusal::invalid_grant("the code is bound to another key"));
+    }
+    let refresh_token = client
+        .allows_grant("refresh_token")
+        .then(|| grants.new_refresh_token(id));
+    drop(grants);
+    let wish = Wish {
+        scope: grant.scope.clone(),
+        resources: narrowed,
+        details,
+    };
+    issue(
+        state,
+        client,
+        proof,
+        id,
+        &grant,
+        wish,
+        refresh_token,
+        grant.nonce.as_deref(),
+    )
+}
+
+/// Refreshes. The refresh token of a confidential client is bound to the client and not to a key
+/// (DPOP-5c).
+fn refresh(
+    state: &State,
+    request: &Request,
+    client: &Registration,
+    proof: &Proof,
+) -> Result<Value, Refusal> {
+    let name = required(request, "refresh_token")?;
+    let narrowed = par::resources(&request.form)?;
+    let details = par::details(state, request.form_value("authorization_details"))?;
+    let now = state.now();
+
+    let mut grants = lock(&state.grants);
+    let token = grants.refresh_tokens.get(name);
+    let token =
+        token.ok_or_else(|| Refusal::invalid_grant("a refresh token that nobody issued"))?;
+    let id = token.grant;
+    let grant = grants.grant(id).clone();
+    if grant.client_id != client.client_id {
+        return Err(Refusal::invalid_grant(
+            "the refresh token is another client's",
+        ));
+    }
+    if token.revoked || grant.revoked {
+        return Err(Refusal::invalid_grant("the refresh token is revoked"));
+    }
+    // R6749-6
+    let scope = match par::scope(client, request.form_value("scope"))? {
+        asked if asked.is_empty() => grant.scope.clone(),
+        asked if asked.iter().all(|name| grant.scope.contains(name)) => asked,
+        _ => {
+            let reason = "the scope is wider than what was granted";
+            return Err(Refusal::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_scope",
+                reason,
+            ));
+        }
+    };
+    let successor = match &token.successor {
+        None if state.config.refresh_rotation => Some(grants.new_refresh_token(id)),
+        None => None,
+        // SP-5.3.2.1-9: an answer that was lost is given again, until its token has been seen.
+        Some((next, rotated_at))
+            if now < rotated_at + seconds(state.config.rotation_grace)
+                && !grants
+                    .refresh_tokens
+                    .get(next)
+                    .is_some_and(|next| next.used) =>
+        {
+            Some(next.clone())
+        }
+        Some(_) => {
+            grants.revoke(id);
+            drop(grants);
+            lock(&state.records).tokens_used_twice.push(name.to_owned());
+            return Err(Refusal::invalid_grant(
+                "the refresh token has been rotated away",
+            ));
+        }
+    };
+    if let Some(token) = grants.refresh_tokens.get_mut(name) {
+        mark_used(token, successor.as_deref(), now);
+    }
+    drop(grants);
+    let wish = Wish {
+        scope,
+        resources: narrowed,
+        details,
+    };
+    // IDT-12.2: a refreshed ID token has no nonce.
+    issue(state, client, proof, id, &grant, wish, successor, None)
+}
+
+fn mark_used(token: &mut RefreshToken, successor: Option<&str>, now: i64) {
+    token.used = true;
+    if let (Some(next), None) = (successor, &token.successor) {
+        token.successor = Some((next.to_owned(), now));
+    }
+}
+
+/// Gives the client a token for itself.
+fn client_credentials(
+    state: &State,
+    request: &Request,
+    client: &Registration,
+    proof: &Proof,
+) -> Result<Value, Refusal> {
+    let scope = par::scope(client, request.form_value("scope"))?;
+    if scope.iter().any(|name| name == "openid") {
+        let reason = "`openid` needs a user";
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_scope",
+            reason,
+        ));
+    }
+    let resources = par::resources(&request.form)?;
+    let details = par::details(state, request.form_value("authorization_details"))?;
+    let grant = Grant {
+        client_id: client.client_id.clone(),
+        subject: client.client_id.clone(),
+        scope: scope.clone(),
+        details,
+        resources,
+        nonce: None,
+        signed_in: None,
+        acr_asked: false,
+        sid: random::token(),
+        revoked: false,
+    };
+    let id = lock(&state.grants).add(grant.clone());
+    let wish = Wish {
+        scope,
+        resources: Vec::new(),
+        details: None,
+    };
+    issue(state, client, proof, id, &grant, wish, None, None)
+}
+
+/// What of a grant this one token is to carry.
+struct Wish {
+    scope: Vec<String>,
+    resources: Vec<String>,
+    details: Option<Value>,
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one token answer has that many sources"
+)]
+fn issue(
+    state: &State,
+    client: &Registration,
+    proof: &Proof,
+    id: usize,
+    grant: &Grant,
+    wish: Wish,
+    refresh_token: Option<String>,
+    nonce: Option<&str>,
+) -> Result<Value, Refusal> {
+    // RI-sub, RAR-6: only narrower than what was granted.
+    if !wish
+        .resources
+        .iter()
+        .all(|wanted| grant.resources.contains(wanted))
+    {
+        let reason = "a resource that was not granted";
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_target",
+            reason,
+        ));
+    }
+    let details = match (wish.details, &grant.details) {
+        (None, granted) => granted.clone(),
+        (Some(wanted), Some(granted)) if within(&wanted, granted) => Some(wanted),
+        (Some(_), _) => {
+            let reason = "details that were not granted";
+            return Err(Refusal::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_authorization_details",
+                reason,
+            ));
+        }
+    };
+    let life = state.config.access_token_life;
+    let resources = if wish.resources.is_empty() {
+        grant.resources.clone()
+    } else {
+        wish.resources
+    };
+    let openid = wish.scope.iter().any(|name| name == "openid");
+    let mut body = json!({"token_type": "DPoP"});
+    if !wish.scope.is_empty() {
+        body["scope"] = wish.scope.join(" ").into();
+    }
+    let access_token = lock(&state.grants).new_access_token(AccessToken {
+        grant: id,
+        jkt: proof.jkt.clone(),
+        scope: wish.scope,
+        resources,
+        expires_at: state.after(life),
+        revoked: false,
+    });
+    state.secret(&access_token);
+    if openid {
+        let token = id_token::make(state, client, grant, &access_token, nonce);
+        state.secret(&token);
+        body["id_token"] = token.into();
+    }
+    body["access_token"] = access_token.into();
+    if state.config.expires_in {
+        body["expires_in"] = seconds(life).into();
+    }
+    if let Some(token) = refresh_token {
+        state.secret(&token);
+        body["refresh_token"] = token.into();
+    }
+    // RAR-7
+    if let Some(details) = details {
+        body["authorization_details"] = details;
+    }
+    Ok(body)
+}
+
+fn within(wanted: &Value, granted: &Value) -> bool {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let granted = list(granted);
+    list(wanted).iter().all(|detail| granted.contains(detail))
+}
+
+/// Lets the faults and the mutators loose, and writes the answer.
+fn send(state: &State, mut body: Value, faults: Vec<TokenFault>) -> Reply {
+    use TokenFault as F;
+    let mut content_type = "application/json".to_owned();
+    let mut duplicate = false;
+    for fault in faults {
+        let mut set = |name: &str, value: Value| body[name] = value;
+        match fault {
+            F::Bearer => set("token_type", "Bearer".into()),
+            F::TokenType(text) => set("token_type", text.into()),
+            F::ExpiresIn(value) => set("expires_in", value),
+            F::Scope(text) => set("scope", text.into()),
+            F::EmptyAccessToken => set("access_token", "".into()),
+            F::AccessTokenWithLineBreak => set("access_token", "a\r\nb: c".into()),
+            F::MissingTokenType => remove(&mut body, "token_type"),
+            F::MissingAccessToken => remove(&mut body, "access_token"),
+            F::WithoutExpiresIn => remove(&mut body, "expires_in"),
+            F::WithoutIdToken => remove(&mut body, "id_token"),
+            F::WithoutRefreshToken => remove(&mut body, "refresh_token"),
+            F::WithoutAuthorizationDetails => remove(&mut body, "authorization_details"),
+            F::DuplicateMember => duplicate = true,
+            F::ContentType(text) => content_type = text,
+            F::Html => return html(StatusCode::OK),
+            // Handled before anything was issued.
+            F::HtmlError(_) | F::Error(..) => {}
+        }
+    }
+    state.mutate(Document::Token, &mut body);
+    let mut text = body.to_string();
+    if duplicate {
+        text.pop();
+        text.push_str(r#","access_token":"another"}"#);
+    }
+    Reply::new(StatusCode::OK, &content_type, text)
+}
+
+fn remove(body: &mut Value, name: &str) {
+    if let Some(members) = body.as_object_mut() {
+        members.remove(name);
+    }
+}
+
+fn html(status: StatusCode) -> Reply {
+    Reply::html(
+        status,
+        "<!doctype html><title>Sorry</title><p>This is no API.</p>".to_owned(),
+    )
+}

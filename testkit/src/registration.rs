@@ -1,0 +1,174 @@
+//! What the server knows about a client.
+
+use std::net::IpAddr;
+
+use serde_json::Value;
+use url::{Host, Url};
+
+use crate::jose::{Alg, check_public_jwk};
+
+/// A client, as it is registered with the server.
+///
+/// ```
+/// # let jwks = serde_json::json!({"keys": []});
+/// use fapi_testkit::Registration;
+///
+/// let registration = Registration::new("client-id")
+///     .jwks(jwks)
+///     .redirect_uri("https://app.example/callback")
+///     .scope("openid accounts");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Registration {
+    pub(crate) client_id: String,
+    pub(crate) keys: Vec<Value>,
+    pub(crate) redirect_uris: Vec<String>,
+    pub(crate) scopes: Option<Vec<String>>,
+    pub(crate) algorithms: Vec<Alg>,
+    pub(crate) grant_types: Vec<String>,
+}
+
+impl Registration {
+    /// A client that may use the code, refresh and client-credentials grants, with every
+    /// algorithm of the profile and any scope. It has no keys and no redirect URI yet.
+    #[must_use]
+    pub fn new(client_id: &str) -> Self {
+        Self {
+            client_id: client_id.to_owned(),
+            keys: Vec::new(),
+            redirect_uris: Vec::new(),
+            scopes: None,
+            algorithms: Alg::ALL.to_vec(),
+            grant_types: ["authorization_code", "refresh_token", "client_credentials"]
+                .map(str::to_owned)
+                .to_vec(),
+        }
+    }
+
+    /// The client's public keys, as a JWK set. Replaces those given before.
+    ///
+    /// # Panics
+    /// Where the set is malformed, a key shows its secret part, is of a kind that the profile does
+    /// not admit, has no `kid`, or shares it with another (SP-5.4.2-0, SP-5.4.2-3).
+    /// Encryption keys (`"use": "enc"`) are let through unseen.
+    #[must_use]
+    pub fn jwks(mut self, jwks: Value) -> Self {
+        let keys = match jwks {
+            Value::Object(mut set) => set.remove("keys"),
+            _ => None,
+        };
+        let Some(Value::Array(keys)) = keys else {
+            panic!("a JWK set has a member `keys` that is an array");
+        };
+        let keys: Vec<Value> = keys.into_iter().filter(|key| key["use"] != "enc").collect();
+        for (at, key) in keys.iter().enumerate() {
+            if let Err(reason) = check_public_jwk(key) {
+                panic!("key {at} of the client's JWK set: {reason}");
+            }
+            assert!(
+                key["kid"].is_string(),
+                "key {at} of the client's JWK set has no `kid`"
+            );
+            assert!(
+                !keys[..at].iter().any(|other| other["kid"] == key["kid"]),
+                "two keys of the client's JWK set share the `kid` {}",
+                key["kid"]
+            );
+        }
+        self.keys = keys;
+        self
+    }
+
+    /// Adds a redirect URI. It is compared as text; only for loopback IP addresses may the port
+    /// differ (RFC 8252 section 7.3).
+    ///
+    /// # Panics
+    /// Where the URI is neither https nor http on a loopback IP address (SP-5.3.2.2-8).
+    #[must_use]
+    pub fn redirect_uri(mut self, uri: &str) -> Self {
+        let https = Url::parse(uri).is_ok_and(|url| url.scheme() == "https");
+        assert!(
+            https || loopback(uri).is_some(),
+            "`{uri}` is neither https nor loopback"
+        );
+        self.redirect_uris.push(uri.to_owned());
+        self
+    }
+
+    /// Allows these scopes alone, separated by spaces.
+    #[must_use]
+    pub fn scope(mut self, scope: &str) -> Self {
+        self.scopes = Some(scope.split(' ').map(str::to_owned).collect());
+        self
+    }
+
+    /// Allows this algorithm alone for client assertions (`token_endpoint_auth_signing_alg`).
+    #[must_use]
+    pub fn signing_algorithm(mut self, alg: Alg) -> Self {
+        self.algorithms = vec![alg];
+        self
+    }
+
+    /// Allows these grant types alone.
+    #[must_use]
+    pub fn grant_types<'a>(mut self, grant_types: impl IntoIterator<Item = &'a str>) -> Self {
+        self.grant_types = grant_types.into_iter().map(str::to_owned).collect();
+        self
+    }
+
+    pub(crate) fn allows_grant(&self, grant_type: &str) -> bool {
+        self.grant_types.iter().any(|allowed| allowed == grant_type)
+    }
+
+    pub(crate) fn allows_redirect(&self, uri: &str) -> bool {
+        self.redirect_uris.iter().any(|registered| {
+            registered == uri || loopback(uri).is_some_and(|uri| Some(uri) == loopback(registered))
+        })
+    }
+
+    pub(crate) fn allows_scope(&self, scope: &str) -> bool {
+        self.scopes
+            .as_ref()
+            .is_none_or(|allowed| allowed.iter().any(|other| other == scope))
+    }
+}
+
+/// A loopback redirect URI with the port taken out; `None` for any other.
+fn loopback(uri: &str) -> Option<Url> {
+    let mut url = Url::parse(uri).ok()?;
+    let address = match url.host()? {
+        Host::Ipv4(address) => IpAddr::V4(address),
+        Host::Ipv6(address) => IpAddr::V6(address),
+        Host::Domain(_) => return None,
+    };
+    if url.scheme() != "http" || !address.is_loopback() {
+        return None;
+    }
+    url.set_port(None).ok()?;
+    Some(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_port_of_a_loopback_address_is_free() {
+        let client = Registration::new("c")
+            .redirect_uri("http://127.0.0.1/cb")
+            .redirect_uri("https://app.example/cb");
+        for (uri, allowed) in [
+            ("http://127.0.0.1:4711/cb", true),
+            ("http://127.0.0.1/cb", true),
+            ("http://127.0.0.1:4711/other", false),
+            ("http://[::1]:4711/cb", false),
+            ("http://localhost:4711/cb", false),
+            ("https://app.example/cb", true),
+            ("https://app.example:443/cb", false),
+            ("https://app.example/cb?x=1", false),
+            ("https://app.example/cb/", false),
+        ] {
+            assert_eq!(client.allows_redirect(uri), allowed, "{uri}");
+        }
+    }
+}

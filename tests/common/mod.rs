@@ -1,0 +1,90 @@
+//! Clients that are ready for a test server.
+
+use std::time::Duration;
+
+use fapi_client::{
+    Client, ClientAuth, ClientBuilder, Clock, Error, HttpsTransport, KeySet, Login, Session,
+    SoftwareKey, Timestamp,
+};
+use fapi_testkit::{Registration, TestClock, TestServer};
+
+pub const CLIENT_ID: &str = "client-id";
+pub const REDIRECT_URI: &str = "https://app.example/callback";
+
+/// The clock of a test server, as the client reads it.
+pub struct SharedClock(pub TestClock);
+
+impl Clock for SharedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_seconds(self.0.now())
+    }
+}
+
+/// A transport that trusts the test server's certificates and no others.
+pub fn https(server: &TestServer) -> HttpsTransport {
+    HttpsTransport::builder()
+        .only_root_certificates(server.ca_pem())
+        .unwrap()
+        .no_proxy()
+        .connect_timeout(Duration::from_secs(5))
+        .build()
+        .unwrap()
+}
+
+/// Registers a client with a fresh ES256 key, and returns the key.
+pub fn register(server: &TestServer) -> KeySet {
+    let keys = KeySet::new(SoftwareKey::generate_es256().unwrap());
+    register_keys(server, &keys);
+    keys
+}
+
+pub fn register_keys(server: &TestServer, keys: &KeySet) {
+    server.register(
+        Registration::new(CLIENT_ID)
+            .jwks(keys.jwks())
+            .redirect_uri(REDIRECT_URI),
+    );
+}
+
+/// A builder for a registered client of the server.
+pub fn builder(server: &TestServer) -> ClientBuilder {
+    builder_with(server, register(server))
+}
+
+pub fn builder_with(server: &TestServer, keys: KeySet) -> ClientBuilder {
+    Client::builder(server.issuer(), CLIENT_ID)
+        .redirect_uri(REDIRECT_URI)
+        .authenticate_with(ClientAuth::private_key_jwt(keys))
+        .api(server.api())
+        .transport(https(server))
+        .clock(SharedClock(server.clock().clone()))
+}
+
+pub async fn client(server: &TestServer) -> Client {
+    builder(server).build().await.unwrap()
+}
+
+/// Begins a login that asks for an ID token and the test API.
+pub async fn begin(client: &Client) -> Login {
+    client
+        .login()
+        .scope("openid accounts")
+        .start()
+        .await
+        .unwrap()
+}
+
+/// A whole login with everything as it comes.
+pub async fn log_in(server: &TestServer, user: &str) -> Result<Session, Error> {
+    log_in_with(&client(server).await, server, user).await
+}
+
+pub async fn log_in_with(
+    client: &Client,
+    server: &TestServer,
+    user: &str,
+) -> Result<Session, Error> {
+    let login = begin(client).await;
+    let callback = server.browser(user).approve(login.url().as_str()).await;
+    client.finish_login(login.transaction(), callback).await
+}

@@ -1,0 +1,27 @@
+//! Fixtures for tests against real servers that others wrote.
+//!
+//! [`NodeProvider`] runs the npm package `oidc-provider`, [`Keycloak`] the server of that name. Each
+//! installs itself below `target/interop` the first time, starts on free ports of the loopback
+//! interface with a certificate of its own [`Pki`], and dies with the process that started it.
+//! [`Browser`] is the user: it fills in their login and consent pages.
+//!
+//! Nothing here uses `fapi-client`: where a test fails, the server's side was set up by other code.
+
+// Everything here serves tests, where a panic is how a failure is told.
+#![allow(clippy::missing_panics_doc)]
+
+mod browser;
+mod key;
+mod keycloak;
+mod node;
+mod pki;
+mod process;
+mod registration;
+mod setup;
+
+pub use browser::{Answer, Browser, User};
+pub use key::{Algorithm, ClientKey};
+pub use keycloak::Keycloak;
+pub use node::NodeProvider;
+pub use pki::Pki;
+pub use registration::{REDIRECT_URI, Registration};

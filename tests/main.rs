@@ -8,4 +8,5 @@
 
 mod common;
 mod login;
+mod secrets;
 mod transport;

@@ -5,8 +5,6 @@ mod set;
 mod signer;
 mod software;
 
-pub(crate) use prove::prove;
-pub(crate) use set::ActiveKey;
 pub use set::KeySet;
 pub use signer::{Signature, Signer};
 pub use software::SoftwareKey;

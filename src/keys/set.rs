@@ -6,7 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Value, json};
 
-use super::{Signer, SoftwareKey, prove};
+use super::prove::prove;
+use super::{Signer, SoftwareKey};
 use crate::crypto::Crypto;
 use crate::error::KeyError;
 use crate::jose::PublicJwk;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Instrument;
 use url::Url;
 
 use super::authorization_server::{self, Call};
@@ -179,6 +180,11 @@ impl LoginRequest {
     /// [`Error::Denied`] where the server refuses the request; [`Error::Violation`];
     /// [`Error::Transport`].
     pub async fn start(self) -> Result<Login, Error> {
+        let span = tracing::info_span!("fapi.login", issuer = self.core.issuer().as_str());
+        self.begin().instrument(span).await
+    }
+
+    async fn begin(self) -> Result<Login, Error> {
         if let Some(problem) = self.problem {
             return Err(problem.into());
         }

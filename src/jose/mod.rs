@@ -25,6 +25,7 @@ use sha2::{Digest, Sha256, Sha512};
 
 pub(crate) use claims::Claims;
 pub(crate) use json::{JsonFault, parse_object};
+pub(crate) use jws::Jws;
 pub(crate) use private::PrivateKey;
 pub use public::PublicJwk;
 pub(crate) use set::JwkSet;

@@ -5,6 +5,7 @@ mod set;
 mod signer;
 mod software;
 
+use prove::prove;
 pub use set::KeySet;
 pub use signer::{Signature, Signer};
 pub use software::SoftwareKey;

@@ -6,8 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Value, json};
 
-use super::prove::prove;
-use super::{Signer, SoftwareKey};
+use super::{Signer, SoftwareKey, prove};
 use crate::crypto::Crypto;
 use crate::error::KeyError;
 use crate::jose::PublicJwk;

@@ -103,10 +103,15 @@ pub(crate) fn read(callback: &Callback) -> Result<Unchecked, Violation> {
 /// server that was tricked would put tokens, which are then refused by name.
 fn query_of(raw: &str) -> String {
     let (before, fragment) = raw.split_once('#').unwrap_or((raw, ""));
+    let address = before
+        .split(['=', '&'])
+        .next()
+        .is_some_and(|start| start.contains('?'));
     let query = match before.split_once('?') {
-        Some((_, query)) => query,
-        None if before.contains("://") || before.starts_with('/') => "",
-        None => before,
+        Some((_, query)) if address => query,
+        _ if before.starts_with('/') || before.starts_with("https://") => "",
+        _ if before.starts_with("http://") => "",
+        _ => before,
     };
     format!("{query}&{fragment}")
 }
@@ -277,6 +282,8 @@ mod tests {
             format!("https://app.example/cb?{GOOD}"),
             format!("https://app.example/cb?{GOOD}#_"),
             format!("http://127.0.0.1:5/cb?x=1&{GOOD}&unknown=2"),
+            format!("x=a?b&{GOOD}"),
+            format!("/cb?x=a?b&{GOOD}"),
         ] {
             assert_eq!(
                 check(&raw, &[(ISSUER, "s")]).unwrap(),

@@ -1,7 +1,10 @@
 //! Without the features `aws-lc` and `ring`, the program hands a provider over or nothing is built.
 
 #![cfg(not(any(feature = "aws-lc", feature = "ring")))]
-#![allow(unreachable_pub, reason = "the helpers of a test binary have no outside")]
+#![allow(
+    unreachable_pub,
+    reason = "the helpers of a test binary have no outside"
+)]
 
 use std::sync::Arc;
 

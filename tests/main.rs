@@ -8,4 +8,8 @@
 
 mod common;
 mod login;
+mod metadata;
+mod metadata_cache;
+mod par;
+mod preflight;
 mod transport;

@@ -47,6 +47,16 @@ impl Algorithm {
         }
     }
 
+    /// The name under which a server knows the algorithm: Ed25519 has two, and `EdDSA` is the one to
+    /// use unless only the other is listed (OP-2).
+    pub(crate) fn name_among(self, names: &[String]) -> &'static str {
+        let listed = |name: &str| names.iter().any(|one| one == name);
+        match self {
+            Self::EdDsa if listed("Ed25519") && !listed("EdDSA") => "Ed25519",
+            _ => self.name(),
+        }
+    }
+
     /// Whether a list of metadata names this algorithm, under any of its names.
     pub(crate) fn is_in(self, names: &[String]) -> bool {
         names.iter().any(|name| Self::from_name(name) == Some(self))

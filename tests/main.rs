@@ -12,4 +12,6 @@ mod metadata;
 mod metadata_cache;
 mod par;
 mod preflight;
+mod secrets;
+mod signer;
 mod transport;

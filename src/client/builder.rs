@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Instrument;
+
 use super::Client;
 use super::core::{Core, DPOP_ALGORITHM, Shared};
 use super::documents::{Discovery, JwksCache, MetadataCache, fetch_metadata, passed};
@@ -177,7 +179,8 @@ impl ClientBuilder {
     /// [`Error::Transport`].
     pub async fn build(self) -> Result<Client, Error> {
         let registry = self.registry.clone();
-        let draft = self.draft().await?;
+        let span = tracing::info_span!("fapi.build", issuer = self.issuer);
+        let draft = self.draft().instrument(span).await?;
         for finding in passed(draft.report)?.findings() {
             tracing::warn!(rule = ?finding.rule, "{}", finding.advice);
         }

@@ -11,7 +11,7 @@ use zeroize::Zeroize;
 use crate::error::{
     Denied, Endpoint, Error, OAuthError, TransportError, TransportFault, Violation,
 };
-use crate::jose::json::parse_object;
+use crate::jose::parse_object;
 use crate::profile::{CACHE_DEFAULT, CACHE_MAX, CACHE_MIN, RETRY_AFTER_MAX};
 
 /// An answer, read to its end.

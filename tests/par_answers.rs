@@ -24,7 +24,7 @@ async fn server() -> TestServer {
 /// Begins a login, which must fail after one request.
 async fn refused(client: &Client, server: &TestServer) -> Error {
     server.forget_requests();
-    let error = client.login().scope("openid").start().await.unwrap_err();
+    let error = client.login().scope("accounts").start().await.unwrap_err();
     let seen = server.requests();
     assert_eq!(seen.len(), 1, "{error:?}");
     assert_eq!(seen[0].endpoint, Endpoint::Par);

@@ -6,8 +6,17 @@
 )]
 #![allow(clippy::too_many_lines, reason = "a scenario is told in one piece")]
 
+mod callback;
+mod callback_browsers;
+mod client_assertion;
 mod common;
 mod login;
+mod metadata;
+mod metadata_cache;
+mod par;
+mod par_answers;
+mod preflight;
+mod registry;
 mod secrets;
 mod signer;
 mod transport;

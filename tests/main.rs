@@ -7,5 +7,7 @@
 #![allow(clippy::too_many_lines, reason = "a scenario is told in one piece")]
 
 mod common;
+mod client_credentials;
 mod login;
+mod token_response;
 mod transport;

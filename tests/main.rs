@@ -9,6 +9,7 @@
 mod callback;
 mod callback_browsers;
 mod client_assertion;
+mod client_credentials;
 mod common;
 mod login;
 mod metadata;
@@ -19,4 +20,5 @@ mod preflight;
 mod registry;
 mod secrets;
 mod signer;
+mod token_response;
 mod transport;

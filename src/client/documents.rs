@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::header::ACCEPT;
 use http::{HeaderValue, Request, StatusCode};
+use tokio::sync::watch;
 use url::Url;
 
 use super::core::{Core, Shared, endpoint_of};
-use super::single_flight::SingleFlight;
+use super::single_flight::{SingleFlight, outcome};
 use crate::error::{ConfigError, Endpoint, Error, Preflight, Violation};
 use crate::jose::JwkSet;
 use crate::profile::{AS_TIMEOUT, JWKS_MAX_BYTES, JWKS_REFETCH_EVERY, METADATA_MAX_BYTES};
@@ -207,7 +208,8 @@ impl Fetched<ServerMetadata> {
 /// The key set of a client's server (META-9).
 #[derive(Default)]
 pub(crate) struct JwksCache {
-    last: Mutex<Option<Fetched<JwkSet>>>,
+    /// Shared with the fetch, which puts the new set here before it ends.
+    last: Arc<Mutex<Option<Fetched<JwkSet>>>>,
     /// When an unknown key last caused a fetch.
     refetched_at: Mutex<Option<Timestamp>>,
     flight: SingleFlight<Result<Fetched<JwkSet>, Error>>,
@@ -221,32 +223,50 @@ impl JwksCache {
         match known {
             Some(known) if core.now() < known.fresh_until => Ok(known.document),
             Some(known) => match self.fetch(core).await {
-                Err(Error::Transport(_)) => Ok(known.document),
+                Err(Error::Transport(error)) => {
+                    tracing::warn!(%error, "the key set could not be renewed; the last one stays in force");
+                    self.keep_on(&known.document, core.now());
+                    Ok(known.document)
+                }
                 fetched => fetched,
             },
             None => self.fetch(core).await,
         }
     }
 
-    /// The key set after a signature that no known key made: fetched anew, at most once a minute
-    /// (OIDC-10, ERR-16). `None` where it was just fetched.
-    pub(crate) async fn renewed(&self, core: &Core) -> Result<Option<Arc<JwkSet>>, Error> {
-        if !self.may_refetch(core.now()) {
-            return Ok(None);
+    /// The key set after a signature that no key of the `tried` one made: fetched anew, at most once a
+    /// minute (OIDC-10, ERR-16). Whoever comes while it is being fetched, or later, gets what the fetch
+    /// brought. `None` where there is no other than the one that was tried.
+    pub(crate) async fn renewed(
+        &self,
+        core: &Core,
+        tried: &Arc<JwkSet>,
+    ) -> Result<Option<Arc<JwkSet>>, Error> {
+        let other = || {
+            let known = self.read()?.document;
+            (!Arc::ptr_eq(&known, tried)).then_some(known)
+        };
+        let url = url(core).await?;
+        let run = {
+            let mut last = self
+                .refetched_at
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if let Some(other) = other() {
+                return Ok(Some(other));
+            }
+            let now = core.now();
+            if last.is_none_or(|last| now.seconds_since(last) >= JWKS_REFETCH_EVERY) {
+                *last = Some(now);
+                Some(self.start(core, url)?)
+            } else {
+                self.flight.under_way()
+            }
+        };
+        if let Some(run) = run {
+            outcome(run).await??;
         }
-        self.fetch(core).await.map(Some)
-    }
-
-    fn may_refetch(&self, now: Timestamp) -> bool {
-        let mut last = self
-            .refetched_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let may = last.is_none_or(|last| now.seconds_since(last) >= JWKS_REFETCH_EVERY);
-        if may {
-            *last = Some(now);
-        }
-        may
+        Ok(other())
     }
 
     fn read(&self) -> Option<Fetched<JwkSet>> {
@@ -256,18 +276,38 @@ impl JwksCache {
             .clone()
     }
 
-    async fn fetch(&self, core: &Core) -> Result<Arc<JwkSet>, Error> {
-        let metadata = core.metadata.get(core).await?;
-        // SEC-jwks: the address comes from the metadata of the pinned issuer, never from a JWT.
-        let url = endpoint_of(&metadata, Endpoint::Jwks)?;
-        let shared = core.shared.clone();
-        let fetched = self
-            .flight
-            .run(|| async move { fetch_jwks(&shared, &url).await })
-            .await??;
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(fetched.clone());
-        Ok(fetched.document)
+    /// META-8: the set that is known stays in force for a while, unless there is another by now.
+    fn keep_on(&self, known: &Arc<JwkSet>, now: Timestamp) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = last.as_mut()
+            && Arc::ptr_eq(&last.document, known)
+        {
+            last.fresh_until = now.plus_seconds(JWKS_REFETCH_EVERY);
+        }
     }
+
+    async fn fetch(&self, core: &Core) -> Result<Arc<JwkSet>, Error> {
+        let url = url(core).await?;
+        Ok(outcome(self.start(core, url)?).await??.document)
+    }
+
+    fn start(&self, core: &Core, url: Url) -> Result<Run, Error> {
+        let (shared, last) = (core.shared.clone(), self.last.clone());
+        self.flight.start(|| async move {
+            let fetched = fetch_jwks(&shared, &url).await?;
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(fetched.clone());
+            Ok(fetched)
+        })
+    }
+}
+
+/// A fetch of the key set that is under way.
+type Run = watch::Receiver<Option<Result<Fetched<JwkSet>, Error>>>;
+
+/// SEC-jwks: the address comes from the metadata of the pinned issuer, never from a JWT.
+async fn url(core: &Core) -> Result<Url, Error> {
+    let metadata = core.metadata.get(core).await?;
+    Ok(endpoint_of(&metadata, Endpoint::Jwks)?)
 }
 
 async fn fetch_jwks(shared: &Shared, url: &Url) -> Result<Fetched<JwkSet>, Error> {

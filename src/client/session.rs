@@ -226,7 +226,7 @@ impl Session {
             )
         };
         match read(&keys) {
-            Err(violation) if is_unknown_key(&violation) => match jwks.renewed(core).await? {
+            Err(violation) if is_unknown_key(&violation) => match jwks.renewed(core, &keys).await? {
                 Some(keys) => Ok(read(&keys)?),
                 None => Err(violation.into()),
             },

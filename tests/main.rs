@@ -7,5 +7,7 @@
 #![allow(clippy::too_many_lines, reason = "a scenario is told in one piece")]
 
 mod common;
+mod dpop;
 mod login;
+mod retries;
 mod transport;

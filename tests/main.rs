@@ -1,5 +1,6 @@
 //! Behaviour through the public API, against the servers of `fapi-testkit`. One file a subject.
 
+#![cfg(any(feature = "aws-lc", feature = "ring"))]
 #![allow(
     unreachable_pub,
     reason = "the helpers of a test binary have no outside"
@@ -11,6 +12,7 @@ mod callback_browsers;
 mod client_assertion;
 mod client_credentials;
 mod common;
+mod dpop;
 mod login;
 mod metadata;
 mod metadata_cache;
@@ -18,6 +20,7 @@ mod par;
 mod par_answers;
 mod preflight;
 mod registry;
+mod retries;
 mod secrets;
 mod signer;
 mod token_response;

@@ -103,7 +103,7 @@ async fn renew(core: &Core, cell: &Cell) -> Result<(), Error> {
         response,
         complete: checked.is_ok(),
     };
-    match cell.replace(refreshed, sent_at) {
+    match cell.replace(refreshed, sent_at, PAUSE) {
         Ok(()) => {
             if checked.is_ok() {
                 tracing::info!(session = cell.id.as_str(), "session updated");
@@ -115,8 +115,11 @@ async fn renew(core: &Core, cell: &Cell) -> Result<(), Error> {
         // Logged out meanwhile: what the server has just given is given back.
         Err(new) => {
             if let Some(new) = new {
-                cell.set_unrevoked(Some(new));
-                revoke(core, cell).await?;
+                cell.keep_unrevoked(new);
+                if let Err(error) = revoke(core, cell).await {
+                    // It is kept, and the next logout() tells the server again.
+                    tracing::warn!(code = error.code(), "revocation failed");
+                }
             }
             Err(SignInAgain::LoggedOut.into())
         }
@@ -165,8 +168,8 @@ fn failed(core: &Core, cell: &Cell, error: Error, lost: bool) -> Error {
             } else {
                 SignInAgain::RefreshTokenRefused
             };
-            end(core, cell, cause.clone());
-            cause.into()
+            // Where the user logged out meanwhile, that is why.
+            end(core, cell, cause).into()
         }
         _ => {
             cell.failed(lost, core.now(), PAUSE);
@@ -175,15 +178,16 @@ fn failed(core: &Core, cell: &Cell, error: Error, lost: bool) -> Error {
     }
 }
 
-/// Ends a session and forgets it.
-pub(crate) fn end(core: &Core, cell: &Cell, cause: SignInAgain) {
+/// Ends a session and forgets it. The cause that comes back is the first one there was.
+pub(crate) fn end(core: &Core, cell: &Cell, cause: SignInAgain) -> SignInAgain {
+    let cause = cell.end(cause);
     tracing::info!(
         session = cell.id.as_str(),
         cause = cause.code(),
         "session ended"
     );
-    cell.end(cause);
     core.shared.sessions.remove(&core.session_key(&cell.id));
+    cause
 }
 
 /// Tells the server to forget the refresh token of a session that has ended (REV-rt). Where that
@@ -193,7 +197,7 @@ pub(crate) async fn revoke(core: &Core, cell: &Cell) -> Result<(), Error> {
         return Ok(());
     };
     revoke_token(core, &token).await?;
-    cell.set_unrevoked(None);
+    cell.revoked(&token);
     Ok(())
 }
 

@@ -168,7 +168,7 @@ impl Session {
     /// As those of [`ApiRequest::send`].
     pub async fn prepare(&self, method: Method, url: impl AsRef<str>) -> Result<Prepared, Error> {
         let url = resource::allowed(&self.core, url.as_ref())?;
-        Prepared::new(&self.core, &self.cell, method, url).await
+        Prepared::new(&self.core, &self.cell, Endpoint::Resource, method, url).await
     }
 
     /// Learns from the answer to a prepared request, and says whether it has to go out once more.

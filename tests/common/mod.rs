@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fapi_client::{
-    BoxFuture, Client, ClientAuth, ClientBuilder, Clock, ConfigError, Error, HttpsTransport,
+    ApiResponse, BoxFuture, Client, ClientAuth, ClientBuilder, Clock, ConfigError, Error, HttpsTransport,
     KeySet, Login, Preflight, Rule, Session, Severity, SoftwareKey, Timestamp, Transport,
     TransportError, TransportRequest,
 };
@@ -164,5 +164,36 @@ impl Transport for Watched {
         self.timeouts.lock().unwrap().push(request.timeout);
         request.timeout = request.timeout.min(self.patience);
         self.inner.send(request)
+    }
+}
+
+/// A GET request to a path of the test API.
+pub async fn get(session: &Session, server: &TestServer, path: &str) -> Result<ApiResponse, Error> {
+    session.get(format!("{}{path}", server.api())).send().await
+}
+
+/// Begins a login, and lets a user approve it: the login, and the callback that is yet to be handed in.
+pub async fn approved(
+    client: &Client,
+    server: &TestServer,
+    user: &str,
+    scope: &str,
+) -> (Login, String) {
+    let login = client.login().scope(scope).start().await.unwrap();
+    let callback = server.browser(user).approve(login.url().as_str()).await;
+    (login, callback)
+}
+
+/// No `jti` ever went out twice, in proofs and in assertions (DPOP-7.3, CA-6).
+pub fn assert_fresh(server: &TestServer) {
+    let requests = server.requests();
+    let mut seen = std::collections::HashSet::new();
+    let jwts = requests
+        .iter()
+        .flat_map(|request| [request.proof(), request.assertion()])
+        .flatten();
+    for jwt in jwts {
+        let jti = jwt.claim("jti").as_str().unwrap().to_owned();
+        assert!(seen.insert(jti), "{jwt:?}");
     }
 }

@@ -9,4 +9,5 @@
 mod common;
 mod login;
 mod secrets;
+mod signer;
 mod transport;

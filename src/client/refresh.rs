@@ -64,7 +64,7 @@ fn job(
     generation: u64,
 ) -> impl Future<Output = Result<(), Error>> + Send + 'static {
     let (core, cell) = (core.clone(), cell.clone());
-    let span = tracing::info_span!("fapi.refresh", session = cell.id.as_str());
+    let span = tracing::info_span!("fapi.refresh", session = cell.id.tag());
     let job = async move {
         // Another run may have ended between the question and this answer.
         if cell.generation()? != generation {
@@ -73,7 +73,7 @@ fn job(
         let outcome = renew(&core, &cell).await;
         if let Err(error) = &outcome {
             tracing::warn!(
-                session = cell.id.as_str(),
+                session = cell.id.tag(),
                 code = error.code(),
                 "refresh failed"
             );
@@ -111,7 +111,7 @@ async fn renew(core: &Core, cell: &Cell) -> Result<(), Error> {
         return Err(SignInAgain::LoggedOut.into());
     }
     if checked.is_ok() {
-        tracing::info!(session = cell.id.as_str(), "session updated");
+        tracing::info!(session = cell.id.tag(), "session updated");
     }
     checked
 }
@@ -172,7 +172,7 @@ fn failed(core: &Core, cell: &Cell, error: Error, lost: bool) -> Error {
 pub(crate) fn end(core: &Core, cell: &Cell, cause: SignInAgain) -> SignInAgain {
     let cause = cell.end(cause);
     tracing::info!(
-        session = cell.id.as_str(),
+        session = cell.id.tag(),
         cause = cause.code(),
         "session ended"
     );

@@ -1,5 +1,6 @@
 //! ID tokens (OIDC Core sections 2, 3.1.3.7, 3.1.3.8 and 12.2).
 
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -35,6 +36,13 @@ pub(crate) struct Asked {
     pub(crate) acr: Option<Vec<String>>,
 }
 
+impl Asked {
+    /// Whether there is anything that only an ID token can show.
+    pub(crate) const fn is_something(&self) -> bool {
+        self.max_age.is_some() || self.auth_time || self.acr.is_some()
+    }
+}
+
 /// What an ID token is held against.
 pub(crate) enum Occasion<'a> {
     /// The answer to a login.
@@ -51,7 +59,9 @@ pub(crate) enum Occasion<'a> {
 }
 
 /// Who logged in, and how. Every check has passed.
-#[derive(Clone, Debug)]
+///
+/// Its `Debug` names the claims and shows none of them.
+#[derive(Clone)]
 pub struct IdToken {
     claims: Map<String, Value>,
     subject: String,
@@ -102,6 +112,13 @@ impl IdToken {
     #[must_use]
     pub const fn hint(&self) -> &IdTokenHint {
         &self.raw
+    }
+}
+
+impl fmt::Debug for IdToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("IdToken ")?;
+        formatter.debug_set().entries(self.claims.keys()).finish()
     }
 }
 

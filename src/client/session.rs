@@ -226,10 +226,12 @@ impl Session {
             )
         };
         match read(&keys) {
-            Err(violation) if is_unknown_key(&violation) => match jwks.renewed(core, &keys).await? {
-                Some(keys) => Ok(read(&keys)?),
-                None => Err(violation.into()),
-            },
+            Err(violation) if is_unknown_key(&violation) => {
+                match jwks.renewed(core, &keys).await? {
+                    Some(keys) => Ok(read(&keys)?),
+                    None => Err(violation.into()),
+                }
+            }
             read => Ok(read?),
         }
     }

@@ -8,6 +8,8 @@
 
 mod common;
 mod client_credentials;
+mod id_token;
 mod login;
 mod token_response;
 mod transport;
+mod userinfo;

@@ -9,6 +9,7 @@
 mod common;
 mod client_credentials;
 mod id_token;
+mod jwks;
 mod login;
 mod token_response;
 mod transport;

@@ -101,8 +101,8 @@ pub(crate) async fn fetch_metadata(
 
 /// The metadata of a client's server. It is there from the start, and renewed when it is old.
 pub(crate) struct MetadataCache {
-    last: Mutex<Fetched<ServerMetadata>>,
-    flight: SingleFlight<Result<Fetched<ServerMetadata>, Error>>,
+    last: Arc<Mutex<Fetched<ServerMetadata>>>,
+    flight: SingleFlight<Result<Arc<ServerMetadata>, Error>>,
     discovery: Discovery,
     settings: Settings,
 }
@@ -114,58 +114,79 @@ impl MetadataCache {
         settings: Settings,
     ) -> Self {
         Self {
-            last: Mutex::new(first),
+            last: Arc::new(Mutex::new(first)),
             flight: SingleFlight::default(),
             discovery,
             settings,
         }
     }
 
-    fn read(&self) -> Fetched<ServerMetadata> {
-        self.last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn keep(&self, fetched: Fetched<ServerMetadata>) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = fetched;
-    }
-
     /// The document as it was last read, however old.
     pub(crate) fn last(&self) -> Arc<ServerMetadata> {
-        self.read().document
+        read(&self.last).document
     }
 
-    /// The document, fetched anew where it is old. META-8: by one request for all who ask, and a server
-    /// that is down leaves the old one in force.
+    /// The document, fetched anew where it is old. META-8: by one request for all who ask, which ends
+    /// and is kept even if they all go away.
     pub(crate) async fn get(&self, core: &Core) -> Result<Arc<ServerMetadata>, Error> {
-        let known = self.read();
+        let known = read(&self.last);
         if core.now() < known.fresh_until {
             return Ok(known.document);
         }
-        let (shared, issuer) = (core.shared.clone(), core.issuer().clone());
-        let discovery = self.discovery;
-        let fetched = self
-            .flight
-            .run(|| async move { fetch_metadata(&shared, &issuer, discovery).await })
-            .await?;
-        match fetched {
+        let renewal = Renewal {
+            shared: core.shared.clone(),
+            issuer: core.issuer().clone(),
+            discovery: self.discovery,
+            // The key that signs now, which need not be the one that the client was built with.
+            settings: Settings {
+                assertion: core.auth.keys().active().signer.algorithm(),
+                ..self.settings
+            },
+            last: self.last.clone(),
+        };
+        self.flight.run(|| renewal.run()).await?
+    }
+}
+
+fn read(last: &Mutex<Fetched<ServerMetadata>>) -> Fetched<ServerMetadata> {
+    last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// What fetching the metadata anew takes.
+struct Renewal {
+    shared: Arc<Shared>,
+    issuer: Issuer,
+    discovery: Discovery,
+    settings: Settings,
+    last: Arc<Mutex<Fetched<ServerMetadata>>>,
+}
+
+impl Renewal {
+    /// Fetches, checks as at the start, and keeps. A server that is down leaves the old document in
+    /// force; one that is wrong does not.
+    async fn run(self) -> Result<Arc<ServerMetadata>, Error> {
+        let known = read(&self.last);
+        // Another run may have ended since our caller looked.
+        if self.shared.clock.now() < known.fresh_until {
+            return Ok(known.document);
+        }
+        let fetched = match fetch_metadata(&self.shared, &self.issuer, self.discovery).await {
             Ok(fetched) => {
                 passed(preflight::check(&fetched.document, &self.settings))?;
-                self.keep(fetched.clone());
-                Ok(fetched.document)
+                fetched
             }
             Err(Error::Transport(error)) => {
                 tracing::warn!(%error, "metadata could not be renewed; the last one stays in force");
-                self.keep(Fetched {
-                    fresh_until: core.now().plus_seconds(JWKS_REFETCH_EVERY),
-                    document: known.document.clone(),
-                });
-                Ok(known.document)
+                Fetched {
+                    fresh_until: self.shared.clock.now().plus_seconds(JWKS_REFETCH_EVERY),
+                    document: known.document,
+                }
             }
-            Err(error) => Err(error),
-        }
+            Err(error) => return Err(error),
+        };
+        let document = fetched.document.clone();
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = fetched;
+        Ok(document)
     }
 }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tracing::Instrument;
+
 use super::authorization_server::{self, Call};
 use super::core::Core;
 use super::finish::verified_id_token;
@@ -49,11 +51,12 @@ pub(crate) async fn refresh(
     cell: &Arc<Cell>,
     generation: u64,
 ) -> Result<(), Error> {
-    if cell.generation()? != generation {
-        return Ok(());
+    // A run that one joins at its very end may be that of the generation before.
+    while cell.generation()? == generation {
+        let job = job(core, cell, generation);
+        cell.flight.run(|| job).await??;
     }
-    let job = job(core, cell, generation);
-    cell.flight.run(|| job).await?
+    Ok(())
 }
 
 fn job(
@@ -62,7 +65,8 @@ fn job(
     generation: u64,
 ) -> impl Future<Output = Result<(), Error>> + Send + 'static {
     let (core, cell) = (core.clone(), cell.clone());
-    async move {
+    let span = tracing::info_span!("fapi.refresh", session = cell.id.as_str());
+    let job = async move {
         // Another run may have ended between the question and this answer.
         if cell.generation()? != generation {
             return Ok(());
@@ -76,7 +80,8 @@ fn job(
             );
         }
         outcome
-    }
+    };
+    job.instrument(span)
 }
 
 async fn renew(core: &Core, cell: &Cell) -> Result<(), Error> {
@@ -98,7 +103,7 @@ async fn renew(core: &Core, cell: &Cell) -> Result<(), Error> {
         response,
         complete: checked.is_ok(),
     };
-    match cell.replace(refreshed, sent_at) {
+    match cell.replace(refreshed, sent_at, PAUSE) {
         Ok(()) => {
             if checked.is_ok() {
                 tracing::info!(session = cell.id.as_str(), "session updated");
@@ -110,8 +115,11 @@ async fn renew(core: &Core, cell: &Cell) -> Result<(), Error> {
         // Logged out meanwhile: what the server has just given is given back.
         Err(new) => {
             if let Some(new) = new {
-                cell.set_unrevoked(Some(new));
-                revoke(core, cell).await?;
+                cell.keep_unrevoked(new);
+                if let Err(error) = revoke(core, cell).await {
+                    // It is kept, and the next logout() tells the server again.
+                    tracing::warn!(code = error.code(), "revocation failed");
+                }
             }
             Err(SignInAgain::LoggedOut.into())
         }
@@ -160,8 +168,8 @@ fn failed(core: &Core, cell: &Cell, error: Error, lost: bool) -> Error {
             } else {
                 SignInAgain::RefreshTokenRefused
             };
-            end(core, cell, cause.clone());
-            cause.into()
+            // Where the user logged out meanwhile, that is why.
+            end(core, cell, cause).into()
         }
         _ => {
             cell.failed(lost, core.now(), PAUSE);
@@ -170,15 +178,16 @@ fn failed(core: &Core, cell: &Cell, error: Error, lost: bool) -> Error {
     }
 }
 
-/// Ends a session and forgets it.
-pub(crate) fn end(core: &Core, cell: &Cell, cause: SignInAgain) {
+/// Ends a session and forgets it. The cause that comes back is the first one there was.
+pub(crate) fn end(core: &Core, cell: &Cell, cause: SignInAgain) -> SignInAgain {
+    let cause = cell.end(cause);
     tracing::info!(
         session = cell.id.as_str(),
         cause = cause.code(),
         "session ended"
     );
-    cell.end(cause);
     core.shared.sessions.remove(&core.session_key(&cell.id));
+    cause
 }
 
 /// Tells the server to forget the refresh token of a session that has ended (REV-rt). Where that
@@ -188,7 +197,7 @@ pub(crate) async fn revoke(core: &Core, cell: &Cell) -> Result<(), Error> {
         return Ok(());
     };
     revoke_token(core, &token).await?;
-    cell.set_unrevoked(None);
+    cell.revoked(&token);
     Ok(())
 }
 

@@ -201,6 +201,7 @@ impl Cell {
         &self,
         refreshed: Refreshed,
         now: Timestamp,
+        pause: Duration,
     ) -> Result<(), Option<RefreshToken>> {
         match &mut *self.state() {
             State::Live(tokens) => {
@@ -220,6 +221,8 @@ impl Cell {
                     }
                     tokens.generation += 1;
                     tokens.pause_until = None;
+                } else {
+                    tokens.pause_until = Some(now.plus(pause));
                 }
                 Ok(())
             }
@@ -239,19 +242,23 @@ impl Cell {
         self.live(|tokens| tokens.answer_lost).unwrap_or(false)
     }
 
-    /// Ends the session. The first cause stays; what is still to be revoked comes back.
-    pub(crate) fn end(&self, because: SignInAgain) {
+    /// Ends the session, and says why it has ended: the first cause stays.
+    pub(crate) fn end(&self, because: SignInAgain) -> SignInAgain {
         let mut state = self.state();
-        if let State::Live(tokens) = &mut *state {
-            let unrevoked = match because {
-                SignInAgain::LoggedOut => tokens.refresh_token.take(),
-                // The server knows this token no longer.
-                _ => None,
-            };
-            *state = State::Ended {
-                cause: because,
-                unrevoked,
-            };
+        match &mut *state {
+            State::Ended { cause, .. } => cause.clone(),
+            State::Live(tokens) => {
+                let unrevoked = match because {
+                    SignInAgain::LoggedOut => tokens.refresh_token.take(),
+                    // The server knows this token no longer.
+                    _ => None,
+                };
+                *state = State::Ended {
+                    cause: because.clone(),
+                    unrevoked,
+                };
+                because
+            }
         }
     }
 
@@ -262,10 +269,19 @@ impl Cell {
         }
     }
 
-    /// Keeps a token that is still to be revoked, or notes that none is.
-    pub(crate) fn set_unrevoked(&self, token: Option<RefreshToken>) {
+    /// Keeps a token that is still to be revoked, in the place of the one that it replaced.
+    pub(crate) fn keep_unrevoked(&self, token: RefreshToken) {
         if let State::Ended { unrevoked, .. } = &mut *self.state() {
-            *unrevoked = token;
+            *unrevoked = Some(token);
+        }
+    }
+
+    /// Notes that a token was revoked. One that came meanwhile still has to be.
+    pub(crate) fn revoked(&self, token: &RefreshToken) {
+        if let State::Ended { unrevoked, .. } = &mut *self.state()
+            && unrevoked.as_ref() == Some(token)
+        {
+            *unrevoked = None;
         }
     }
 }

@@ -6,8 +6,11 @@
 )]
 #![allow(clippy::too_many_lines, reason = "a scenario is told in one piece")]
 
+mod api;
 mod common;
 mod dpop;
 mod login;
+mod refresh;
 mod retries;
+mod sessions;
 mod transport;

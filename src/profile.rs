@@ -47,6 +47,16 @@ impl Algorithm {
         }
     }
 
+    /// The name under which a server knows the algorithm: Ed25519 has two, and `EdDSA` is the one to
+    /// use unless only the other is listed (OP-2).
+    pub(crate) fn name_among(self, names: &[String]) -> &'static str {
+        let listed = |name: &str| names.iter().any(|one| one == name);
+        match self {
+            Self::EdDsa if listed("Ed25519") && !listed("EdDSA") => "Ed25519",
+            _ => self.name(),
+        }
+    }
+
     /// Whether a list of metadata names this algorithm, under any of its names.
     pub(crate) fn is_in(self, names: &[String]) -> bool {
         names.iter().any(|name| Self::from_name(name) == Some(self))
@@ -114,6 +124,9 @@ pub(crate) const DPOP_NONCE_MAX_CHARS: usize = 512;
 pub(crate) const AS_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long one request to an API may take in all, unless the caller says otherwise.
 pub(crate) const API_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The longest wait that a server's `Retry-After` is taken for.
+pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// META-8: the shortest time for which a metadata document or a key set is kept.
 pub(crate) const CACHE_MIN: Duration = Duration::from_secs(5 * 60);

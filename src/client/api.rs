@@ -9,6 +9,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Instrument;
 use url::Url;
 
 use super::core::Core;
@@ -180,7 +181,10 @@ impl ApiRequest {
             max_response_bytes: self.max_response_bytes,
             timeout: self.timeout,
         };
-        let response = resource::send(&self.core, &self.cell, call).await?;
+        let span = tracing::info_span!("fapi.api", method = %call.method, interaction_id = sent_id);
+        let response = resource::send(&self.core, &self.cell, call)
+            .instrument(span)
+            .await?;
         let echoed = interaction_id(response.headers());
         if echoed.as_ref().is_some_and(|echoed| *echoed != sent_id) {
             tracing::warn!("the API answered with another x-fapi-interaction-id");

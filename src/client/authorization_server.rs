@@ -163,7 +163,7 @@ async fn attempt(
         .auth
         .fields(
             &core.shared.crypto,
-            core.issuer(),
+            &core.metadata.last(),
             &core.client_id,
             &random_text()?,
             now,

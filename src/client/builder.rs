@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Instrument;
+
 use super::Client;
 use super::core::{Core, DPOP_ALGORITHM, Shared};
 use super::documents::{Discovery, JwksCache, MetadataCache, fetch_metadata, passed};
 use super::servers::{ClockOffsets, Nonces};
 use crate::crypto::Crypto;
-use crate::error::{ConfigError, Error, Finding, Preflight, Rule, Severity};
+use crate::error::{ConfigError, Error, Finding, KeyError, Preflight, Rule, Severity};
 use crate::profile::{Algorithm, TRANSACTION_LIFE};
 use crate::protocol::client_auth::ClientAuth;
 use crate::protocol::id_token::Registered;
@@ -177,7 +179,8 @@ impl ClientBuilder {
     /// [`Error::Transport`].
     pub async fn build(self) -> Result<Client, Error> {
         let registry = self.registry.clone();
-        let draft = self.draft().await?;
+        let span = tracing::info_span!("fapi.build", issuer = self.issuer);
+        let draft = self.draft().instrument(span).await?;
         for finding in passed(draft.report)?.findings() {
             tracing::warn!(rule = ?finding.rule, "{}", finding.advice);
         }
@@ -225,9 +228,14 @@ impl ClientBuilder {
         let fetched = fetch_metadata(&shared, &issuer, self.discovery).await?;
         let mut report = preflight::check(fetched.document(), &settings);
         // CA-9: a signer that does not sign is found here, not at the first login.
-        if let Err(error) = key.prove_once(&shared.crypto).await {
-            let advice = format!("the client key can't be used: {error}");
-            report = report.and(Finding::new(Rule::Key, Severity::Broken, advice));
+        match key.prove_once(&shared.crypto).await {
+            Ok(()) => {}
+            // A signer that can't be reached now says nothing about the key.
+            Err(error @ KeyError::Unavailable) => return Err(error.into()),
+            Err(error) => {
+                let advice = format!("the client key can't be used: {error}");
+                report = report.and(Finding::new(Rule::Key, Severity::Broken, advice));
+            }
         }
         let core = Core {
             shared,

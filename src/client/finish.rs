@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tracing::Instrument;
+
 use super::authorization_server::{self, Call};
 use super::core::Core;
 use super::login::Target;
@@ -115,6 +117,11 @@ pub(crate) fn take(
 
 /// Redeems the code of a callback that holds, checks what comes, and keeps the session.
 pub(crate) async fn finish(core: &Arc<Core>, taken: Taken) -> Result<Session, Error> {
+    let span = tracing::info_span!("fapi.finish_login", issuer = core.issuer().as_str());
+    session_of(core, taken).instrument(span).await
+}
+
+async fn session_of(core: &Arc<Core>, taken: Taken) -> Result<Session, Error> {
     let Taken {
         transaction,
         response,
@@ -217,7 +224,7 @@ pub(crate) async fn verified_id_token(
         )
     };
     match check(&keys) {
-        Err(violation) if is_unknown_key(&violation) => match core.jwks.renewed(core).await? {
+        Err(violation) if is_unknown_key(&violation) => match core.jwks.renewed(core, &keys).await? {
             Some(keys) => Ok(check(&keys)?),
             None => Err(violation.into()),
         },

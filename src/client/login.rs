@@ -1,8 +1,10 @@
 //! Beginning a login: the parameters are pushed, and a URL for the browser comes back.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Instrument;
 use url::Url;
 
 use super::authorization_server::{self, Call};
@@ -178,6 +180,11 @@ impl LoginRequest {
     /// [`Error::Denied`] where the server refuses the request; [`Error::Violation`];
     /// [`Error::Transport`].
     pub async fn start(self) -> Result<Login, Error> {
+        let span = tracing::info_span!("fapi.login", issuer = self.core.issuer().as_str());
+        self.begin().instrument(span).await
+    }
+
+    async fn begin(self) -> Result<Login, Error> {
         if let Some(problem) = self.problem {
             return Err(problem.into());
         }
@@ -193,6 +200,10 @@ impl LoginRequest {
                 .list("authorization_details_types_supported")
                 .as_deref(),
         )?;
+        if self.parameters.wants_id_token() {
+            // A key set that can't be had is known before there is a code to lose.
+            core.jwks.get(core).await?;
+        }
         let key = core.new_proof_key()?;
         let nonces = Nonces::default();
         // SP-5.3.3.2-4: everything is fresh for each login.
@@ -284,7 +295,6 @@ fn asked(parameters: &LoginParameters) -> Asked {
 }
 
 /// A login that has begun: where to send the browser, and the secret that binds it to that browser.
-#[derive(Debug)]
 pub struct Login {
     url: Url,
     expires_at: Timestamp,
@@ -313,5 +323,15 @@ impl Login {
     #[must_use]
     pub const fn transaction(&self) -> &TransactionHandle {
         &self.transaction
+    }
+}
+
+/// Not the URL: whoever has it can begin the login in the user's place.
+impl fmt::Debug for Login {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Login")
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
     }
 }

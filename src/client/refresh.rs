@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tracing::Instrument;
+
 use super::authorization_server::{self, Call};
 use super::core::Core;
 use super::finish::verified_id_token;
@@ -49,11 +51,12 @@ pub(crate) async fn refresh(
     cell: &Arc<Cell>,
     generation: u64,
 ) -> Result<(), Error> {
-    if cell.generation()? != generation {
-        return Ok(());
+    // A run that one joins at its very end may be that of the generation before.
+    while cell.generation()? == generation {
+        let job = job(core, cell, generation);
+        cell.flight.run(|| job).await??;
     }
-    let job = job(core, cell, generation);
-    cell.flight.run(|| job).await?
+    Ok(())
 }
 
 fn job(
@@ -62,7 +65,8 @@ fn job(
     generation: u64,
 ) -> impl Future<Output = Result<(), Error>> + Send + 'static {
     let (core, cell) = (core.clone(), cell.clone());
-    async move {
+    let span = tracing::info_span!("fapi.refresh", session = cell.id.as_str());
+    let job = async move {
         // Another run may have ended between the question and this answer.
         if cell.generation()? != generation {
             return Ok(());
@@ -76,7 +80,8 @@ fn job(
             );
         }
         outcome
-    }
+    };
+    job.instrument(span)
 }
 
 async fn renew(core: &Core, cell: &Cell) -> Result<(), Error> {
@@ -102,6 +107,8 @@ async fn renew(core: &Core, cell: &Cell) -> Result<(), Error> {
         Ok(()) => {
             if checked.is_ok() {
                 tracing::info!(session = cell.id.as_str(), "session updated");
+            } else {
+                cell.failed(false, core.now(), PAUSE);
             }
             checked
         }

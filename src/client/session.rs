@@ -15,7 +15,7 @@ use super::prepared::{Observed, Prepared};
 use super::refresh;
 use super::resource;
 use super::tokens::{Cell, Grant};
-use crate::error::{Endpoint, Error, KeyError, SignInAgain, StepUp, Violation};
+use crate::error::{ConfigError, Endpoint, Error, KeyError, SignInAgain, StepUp};
 use crate::protocol::answer::Answer;
 use crate::protocol::id_token::IdToken;
 use crate::protocol::userinfo::{self, UserInfo};
@@ -199,11 +199,13 @@ impl Session {
     /// What the server says about the user (OIDC Core section 5.3), plain or signed.
     ///
     /// # Errors
-    /// [`Violation::UserInfoSubject`] where it is another user than the ID token's;
-    /// [`Violation::UserInfoUnsigned`]; [`Violation::Jwt`]; else as those of [`ApiRequest::send`].
+    /// [`ConfigError::NoSubject`] where `openid` was not asked for;
+    /// [`Violation::UserInfoSubject`](crate::Violation::UserInfoSubject) where it is another user than
+    /// the ID token's; [`Violation::UserInfoUnsigned`](crate::Violation::UserInfoUnsigned);
+    /// [`Violation::Jwt`](crate::Violation::Jwt); else as those of [`ApiRequest::send`].
     pub async fn userinfo(&self) -> Result<UserInfo, Error> {
         let core = &*self.core;
-        let subject = self.subject().ok_or(Violation::MissingIdToken)?;
+        let subject = self.subject().ok_or(ConfigError::NoSubject)?;
         let url = core.endpoint(Endpoint::UserInfo).await?;
         let response = resource::get_userinfo(&self.core, &self.cell, url).await?;
         let answer = Answer::new(Endpoint::UserInfo, response);
@@ -224,7 +226,7 @@ impl Session {
             )
         };
         match read(&keys) {
-            Err(violation) if is_unknown_key(&violation) => match jwks.renewed(core).await? {
+            Err(violation) if is_unknown_key(&violation) => match jwks.renewed(core, &keys).await? {
                 Some(keys) => Ok(read(&keys)?),
                 None => Err(violation.into()),
             },

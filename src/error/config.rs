@@ -71,6 +71,11 @@ pub enum ConfigError {
     /// What `api()` was given is no origin.
     #[error("{0:?} must be an https origin, without path, query or user (RFC 9700 section 4.9.1)")]
     ApiOrigin(String),
+    /// UserInfo without a user: the login did not ask for an ID token.
+    #[error(
+        "UserInfo needs an ID token to be held against: ask for the scope openid (OIDC Core 5.3.2)"
+    )]
+    NoSubject,
     /// The server has no such endpoint.
     #[error("the server's metadata has no {0:?}")]
     NoEndpoint(&'static str),
@@ -116,6 +121,7 @@ impl ConfigError {
             Self::AuthorizationDetail(_) => "config.authorization_detail",
             Self::Scope => "config.scope",
             Self::ApiOrigin(_) => "config.api_origin",
+            Self::NoSubject => "config.no_subject",
             Self::NoEndpoint(_) => "config.no_endpoint",
             Self::DuplicateIssuer(_) => "config.duplicate_issuer",
             Self::UnknownIssuer(_) => "config.unknown_issuer",

@@ -63,10 +63,6 @@ impl Claims {
     pub(crate) const fn as_map(&self) -> &Map<String, Value> {
         &self.0
     }
-
-    pub(crate) fn into_map(self) -> Map<String, Value> {
-        self.0
-    }
 }
 
 /// Claims speak of the user: `Debug` names them and shows no value.

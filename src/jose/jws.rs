@@ -119,6 +119,7 @@ impl<'a> Jws<'a> {
     }
 
     /// Verifies the signature with one key.
+    #[cfg(test)]
     pub(crate) fn verify_with(&self, crypto: &Crypto, key: &PublicJwk) -> Result<(), JwtFault> {
         if !key.verifies(self.algorithm) {
             return Err(JwtFault::NoKey);

@@ -46,10 +46,12 @@ impl JwkSet {
             .collect()
     }
 
+    #[cfg(test)]
     pub(crate) const fn len(&self) -> usize {
         self.keys.len()
     }
 
+    #[cfg(test)]
     pub(crate) const fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }

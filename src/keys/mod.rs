@@ -5,8 +5,7 @@ mod set;
 mod signer;
 mod software;
 
-pub(crate) use prove::prove;
-pub(crate) use set::ActiveKey;
+use prove::prove;
 pub use set::KeySet;
 pub use signer::{Signature, Signer};
 pub use software::SoftwareKey;

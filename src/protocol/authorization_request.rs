@@ -119,6 +119,9 @@ impl LoginParameters {
                 self.id_token_hint.as_ref().map(IdTokenHint::expose),
             );
         form = form.and(target(&self.resources, &self.authorization_details));
+        if let Some(name) = form.empty_field() {
+            return Err(ConfigError::Parameter(name.to_owned()));
+        }
         for (name, value) in &self.extra {
             if RESERVED.contains(&name.as_str()) {
                 return Err(ConfigError::ReservedParameter(name.clone()));

@@ -7,7 +7,7 @@ use http::header::WWW_AUTHENTICATE;
 use serde_json::Value;
 
 use crate::error::StepUp;
-use crate::jose::json::parse_object;
+use crate::jose::parse_object;
 
 /// One challenge of a `WWW-Authenticate` header.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,12 +3,12 @@
 use serde_json::json;
 
 use super::form::Form;
-use super::uri::Issuer;
+use super::metadata::ServerMetadata;
 use crate::crypto::Crypto;
 use crate::error::{Error, KeyError};
 use crate::jose::jws;
 use crate::keys::{KeySet, Signer};
-use crate::profile::ASSERTION_LIFE;
+use crate::profile::{ASSERTION_LIFE, Algorithm};
 use crate::time::Timestamp;
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -48,7 +48,7 @@ impl ClientAuth {
     pub(crate) async fn fields(
         &self,
         crypto: &Crypto,
-        issuer: &Issuer,
+        metadata: &ServerMetadata,
         client_id: &str,
         jti: &str,
         now: Timestamp,
@@ -57,7 +57,7 @@ impl ClientAuth {
         // A key that became active while the client runs has signed nothing yet.
         key.prove_once(crypto).await?;
         let header = json!({
-            "alg": key.signer.algorithm().name(),
+            "alg": algorithm_name(key.signer.algorithm(), metadata),
             "kid": key.kid,
             "typ": if self.typed { "client-authentication+jwt" } else { "JWT" },
         });
@@ -66,7 +66,7 @@ impl ClientAuth {
         let claims = json!({
             "iss": client_id,
             "sub": client_id,
-            "aud": issuer.as_str(),
+            "aud": metadata.issuer().as_str(),
             "jti": jti,
             "iat": now.seconds(),
             "exp": now.plus(ASSERTION_LIFE).seconds(),
@@ -77,6 +77,11 @@ impl ClientAuth {
             .field("client_assertion_type", ASSERTION_TYPE)
             .field("client_assertion", &assertion))
     }
+}
+
+fn algorithm_name(algorithm: Algorithm, metadata: &ServerMetadata) -> &'static str {
+    let listed = metadata.list("token_endpoint_auth_signing_alg_values_supported");
+    algorithm.name_among(&listed.unwrap_or_default())
 }
 
 async fn sign(

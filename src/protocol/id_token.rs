@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 use super::uri::Issuer;
 use crate::crypto::Crypto;
 use crate::error::{JwtFault, JwtKind, Violation};
-use crate::jose::claims::Claims;
-use crate::jose::jws::Jws;
-use crate::jose::set::JwkSet;
+use crate::jose::Claims;
+use crate::jose::JwkSet;
+use crate::jose::Jws;
 use crate::jose::{base64url, sha256, sha512};
 use crate::profile::{Algorithm, CLOCK_TOLERANCE_AHEAD, CLOCK_TOLERANCE_EXPIRED, ID_TOKEN_MAX_AGE};
 use crate::secret::{AccessToken, IdTokenHint, Nonce};
@@ -55,6 +55,7 @@ pub(crate) enum Occasion<'a> {
 pub struct IdToken {
     claims: Map<String, Value>,
     subject: String,
+    auth_time: Option<Timestamp>,
     nonce: Option<Nonce>,
     raw: IdTokenHint,
 }
@@ -75,11 +76,8 @@ impl IdToken {
 
     /// When the user authenticated (`auth_time`).
     #[must_use]
-    pub fn auth_time(&self) -> Option<Timestamp> {
-        self.claims
-            .get("auth_time")?
-            .as_i64()
-            .map(Timestamp::from_seconds)
+    pub const fn auth_time(&self) -> Option<Timestamp> {
+        self.auth_time
     }
 
     /// The session at the server (`sid`), for back-channel logout.
@@ -191,6 +189,7 @@ fn verify(
     access_token_hash(claims, jws.algorithm(), access_token)?;
     Ok(IdToken {
         subject: subject.to_owned(),
+        auth_time: claims.seconds("auth_time")?,
         nonce: claims.text("nonce")?.map(Nonce::new),
         raw: IdTokenHint::new(token),
         claims: claims.as_map().clone(),
@@ -321,7 +320,7 @@ fn same_user(claims: &Claims, subject: &str, first: &IdToken) -> Result<(), Fail
     {
         return Err(JwtFault::Nonce.into());
     }
-    match (claims.seconds("auth_time")?, first.auth_time()) {
+    match (claims.seconds("auth_time")?, first.auth_time) {
         (Some(now), Some(then)) if now != then => Err(JwtFault::AuthTime.into()),
         _ => Ok(()),
     }

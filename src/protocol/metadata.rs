@@ -5,7 +5,7 @@ use url::Url;
 
 use super::uri::{Issuer, https};
 use crate::error::Violation;
-use crate::jose::json::parse_object;
+use crate::jose::parse_object;
 
 /// What an authorization server publishes about itself, checked.
 ///

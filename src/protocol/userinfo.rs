@@ -7,8 +7,8 @@ use super::answer::Answer;
 use super::id_token::{self, Registered};
 use crate::crypto::Crypto;
 use crate::error::{Error, JwtFault, JwtKind, Violation};
-use crate::jose::jws::Jws;
-use crate::jose::set::JwkSet;
+use crate::jose::JwkSet;
+use crate::jose::Jws;
 use crate::profile::CLOCK_TOLERANCE_EXPIRED;
 use crate::time::Timestamp;
 

@@ -282,7 +282,7 @@ fn demand(
         Some(NonceFault::TwoHeaders) => vec![nonce, random::token()],
         Some(NonceFault::Malformed) => vec!["white space and \"quotes\"".to_owned()],
         Some(NonceFault::Empty) => vec![String::new()],
-        Some(NonceFault::Oversized) => vec!["n".repeat(16 * 1024)],
+        Some(NonceFault::Oversized) => vec!["n".repeat(4 * 1024)],
         Some(NonceFault::Same) => vec![previous.map_or(nonce, str::to_owned)],
         _ => vec![nonce],
     };

@@ -342,7 +342,7 @@ pub enum NonceFault {
     Malformed,
     /// The nonce is empty.
     Empty,
-    /// The nonce is 16 KiB long.
+    /// The nonce is 4 KiB long.
     Oversized,
     /// The challenge brings the nonce that the proof already had.
     Same,

@@ -26,6 +26,12 @@ impl Reply {
             .with(header::CACHE_CONTROL, "no-store")
     }
 
+    /// The same, for a document that clients may keep for a while (META-8).
+    pub(crate) fn cacheable(mut self) -> Self {
+        self.headers.remove(header::CACHE_CONTROL);
+        self.with(header::CACHE_CONTROL, "public, max-age=300")
+    }
+
     pub(crate) fn json(status: StatusCode, body: &Value) -> Self {
         Self::new(status, "application/json", body.to_string())
     }

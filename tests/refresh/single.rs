@@ -146,7 +146,8 @@ async fn a_failure_is_shared_and_not_kept() {
     while let Some(answer) = callers.join_next().await {
         assert_eq!(answer.unwrap().unwrap_err().code(), "transport.unavailable");
     }
-    assert_eq!(server.requests().len(), 1);
+    assert_eq!(server.count(Endpoint::Token), 1);
+    assert_eq!(server.count(Endpoint::Api), 0);
     common::get(&session, &server, "/accounts").await.unwrap();
     assert_eq!(server.count(Endpoint::Token), 2);
 }

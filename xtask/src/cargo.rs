@@ -24,7 +24,7 @@ const BESIDE_THE_DEFAULT: &[Features] = &[
     Features {
         name: "none",
         arguments: &["--no-default-features"],
-        tests: &["--test", "behaviour"],
+        tests: &["--test", "no_provider"],
     },
     Features {
         name: "ring",

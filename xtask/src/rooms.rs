@@ -55,7 +55,6 @@ const LINTS: &[&str] = &[
     "clippy::panic",
     "clippy::indexing_slicing",
     "clippy::string_slice",
-    "clippy::as_conversions",
 ];
 
 const LONGEST_FILE: usize = 500;

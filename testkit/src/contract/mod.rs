@@ -3,7 +3,9 @@
 //!
 //! Each function panics, as a test does, at the first promise that is not kept, and says which.
 
+pub mod signer;
 pub mod transport;
 pub mod wire;
 
+pub use signer::signer_contract;
 pub use transport::transport_contract;

@@ -42,7 +42,7 @@ pub(crate) fn metadata(state: &State) -> Reply {
             "<!doctype html><title>Hello</title>".to_owned(),
         );
     }
-    Reply::new(StatusCode::OK, &content_type, body)
+    Reply::new(StatusCode::OK, &content_type, body).cacheable()
 }
 
 fn document(state: &State) -> Value {
@@ -94,7 +94,7 @@ fn document(state: &State) -> Value {
 pub(crate) fn jwks(state: &State) -> Reply {
     let mut document = json!({"keys": published(&lock(&state.keys))});
     state.mutate(Document::Jwks, &mut document);
-    Reply::json(StatusCode::OK, &document)
+    Reply::json(StatusCode::OK, &document).cacheable()
 }
 
 fn published(keys: &Keys) -> Vec<Value> {
@@ -135,9 +135,12 @@ fn decoys(keys: &Keys) -> Vec<Value> {
     // The same `kid` and the right kind, but a stranger's: a verifier must try the next one too.
     let mut stranger = crate::jose::SigningKey::generate(keys.active.alg, keys.generation + 1).jwk;
     stranger["kid"] = kid.into();
+    let mut private = stranger.clone();
+    private["d"] = encode(&random::bytes()).into();
     vec![
         unlike,
         stranger,
+        private,
         other(json!({"use": "enc"})),
         other(json!({"key_ops": ["encrypt"]})),
         other(json!({"alg": "RS512"})),

@@ -6,6 +6,7 @@ pub(crate) mod metadata;
 pub(crate) mod par;
 pub(crate) mod revocation;
 pub(crate) mod token;
+mod token_response;
 pub(crate) mod userinfo;
 
 use http::{Method, StatusCode, header};

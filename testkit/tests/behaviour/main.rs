@@ -1,0 +1,9 @@
+//! The servers, driven by a client that is written by hand.
+
+mod faults;
+mod flow;
+mod over_time;
+mod party;
+mod strict;
+mod tls;
+mod wire;

@@ -1,0 +1,131 @@
+//! No secret gets out by a side door.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use fapi_testkit::{Endpoint, Nonces, TestServer};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+
+use crate::common;
+
+/// Everything that was logged.
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Captured {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+/// SEC-cred, R6750-5.3: everything that is logged by every crate during a full login, API calls, a
+/// refresh, a refusal and a logout is searched for every secret that was used. `Debug` of everything
+/// public is searched as well.
+#[tokio::test]
+async fn no_secret_is_logged() {
+    let captured = Captured::default();
+    let subscriber = tracing_subscriber::registry().with(
+        tracing_subscriber::fmt::layer()
+            .with_ansi(false)
+            .with_writer(captured.clone())
+            .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL),
+    );
+    // For the whole process, whatever else runs in it: more to search, and nothing that is missed.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+
+    let server = TestServer::builder()
+        .nonces(Nonces::Rotating)
+        .refresh_rotation(true)
+        .start()
+        .await;
+    let client = common::client(&server).await;
+    let login = common::begin(&client).await;
+    let callback = server.browser("alice").approve(login.url().as_str()).await;
+    let session = client
+        .finish_login(login.transaction(), &callback)
+        .await
+        .unwrap();
+    let mut shown = format!("{client:?} {login:?} {session:?}");
+    let again = client.finish_login(login.transaction(), &callback).await;
+    let refused = again.unwrap_err();
+    let prepared = session
+        .prepare(http::Method::GET, format!("{}/x", server.api()))
+        .await
+        .unwrap();
+    shown += &format!("{prepared:?} {refused:?} {refused}");
+    server.revoke_access_tokens();
+    let request = session.get(format!("{}/accounts", server.api()));
+    shown += &format!("{request:?}");
+    let response = request.send().await.unwrap();
+    shown += &format!("{response:?}");
+    session.userinfo().await.unwrap();
+    session.refresh().await.unwrap();
+    session.logout().await.unwrap();
+    let over = session.refresh().await.unwrap_err();
+    shown += &format!("{over:?} {over}");
+
+    let logged = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+    assert!(logged.contains("login finished"), "{logged}");
+    assert!(logged.contains("session ended"), "{logged}");
+    let mut secrets = server.secrets_issued();
+    secrets.push(login.transaction().expose().to_owned());
+    for request in server.requests() {
+        for name in ["authorization", "dpop"] {
+            secrets.extend(request.header(name).map(str::to_owned));
+        }
+        for name in [
+            "state",
+            "nonce",
+            "code",
+            "code_verifier",
+            "client_assertion",
+        ] {
+            secrets.extend(request.form_value(name).map(str::to_owned));
+        }
+    }
+    assert!(secrets.len() > 20, "{}", secrets.len());
+    for secret in secrets {
+        assert!(!logged.contains(&secret), "logged: {secret}");
+        assert!(!shown.contains(&secret), "shown: {secret}");
+    }
+    assert!(server.count(Endpoint::Token) >= 3);
+}
+
+/// R6750-2.1, SP-5.3.3.1-3, SP-5.3.4-1: tokens are in no URL and in no body that goes to an API.
+#[tokio::test]
+async fn tokens_are_in_no_url() {
+    let server = TestServer::start().await;
+    let session = common::log_in(&server, "alice").await.unwrap();
+    session
+        .post(format!("{}/accounts", server.api()))
+        .form([("a", "b")])
+        .send()
+        .await
+        .unwrap();
+    let secrets = server.secrets_issued();
+    for request in server.requests() {
+        if request.endpoint == Endpoint::Authorization || request.endpoint == Endpoint::Consent {
+            continue;
+        }
+        for secret in &secrets {
+            assert!(!request.uri.contains(secret.as_str()));
+            if request.endpoint == Endpoint::Api {
+                assert!(!String::from_utf8_lossy(&request.body).contains(secret.as_str()));
+            }
+        }
+    }
+}

@@ -224,7 +224,8 @@ pub(crate) async fn verified_id_token(
         )
     };
     match check(&keys) {
-        Err(violation) if is_unknown_key(&violation) => match core.jwks.renewed(core, &keys).await? {
+        Err(violation) if is_unknown_key(&violation) => match core.jwks.renewed(core, &keys).await?
+        {
             Some(keys) => Ok(check(&keys)?),
             None => Err(violation.into()),
         },

@@ -12,6 +12,7 @@ mod prepared;
 mod refresh;
 mod resource;
 mod retry;
+mod revoke;
 mod servers;
 mod service;
 mod session;

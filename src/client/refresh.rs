@@ -9,12 +9,11 @@ use tracing::Instrument;
 use super::authorization_server::{self, Call};
 use super::core::Core;
 use super::finish::verified_id_token;
+use super::revoke::revoke;
 use super::tokens::{Cell, Grant, Renew, Usable};
 use crate::error::{Denied, Endpoint, Error, SignInAgain, Violation};
 use crate::protocol::id_token::Occasion;
-use crate::protocol::revocation;
 use crate::protocol::token::{self, TokenResponse};
-use crate::secret::RefreshToken;
 
 /// After a refresh that failed, the background lets the server rest for so long. Who needs a token
 /// now asks all the same.
@@ -103,27 +102,18 @@ async fn renew(core: &Core, cell: &Cell) -> Result<(), Error> {
         response,
         complete: checked.is_ok(),
     };
-    match cell.replace(refreshed, sent_at, PAUSE) {
-        Ok(()) => {
-            if checked.is_ok() {
-                tracing::info!(session = cell.id.as_str(), "session updated");
-            } else {
-                cell.failed(false, core.now(), PAUSE);
-            }
-            checked
-        }
+    if !cell.replace(refreshed, sent_at, PAUSE) {
         // Logged out meanwhile: what the server has just given is given back.
-        Err(new) => {
-            if let Some(new) = new {
-                cell.keep_unrevoked(new);
-                if let Err(error) = revoke(core, cell).await {
-                    // It is kept, and the next logout() tells the server again.
-                    tracing::warn!(code = error.code(), "revocation failed");
-                }
-            }
-            Err(SignInAgain::LoggedOut.into())
+        if let Err(error) = revoke(core, cell).await {
+            // It is kept, and the next logout() tells the server again.
+            tracing::warn!(code = error.code(), "revocation failed");
         }
+        return Err(SignInAgain::LoggedOut.into());
     }
+    if checked.is_ok() {
+        tracing::info!(session = cell.id.as_str(), "session updated");
+    }
+    checked
 }
 
 async fn ask(core: &Core, cell: &Cell, lost: &AtomicBool) -> Result<TokenResponse, Error> {
@@ -188,26 +178,4 @@ pub(crate) fn end(core: &Core, cell: &Cell, cause: SignInAgain) -> SignInAgain {
     );
     core.shared.sessions.remove(&core.session_key(&cell.id));
     cause
-}
-
-/// Tells the server to forget the refresh token of a session that has ended (REV-rt). Where that
-/// fails, the token is kept for another try (REV-2.2.1).
-pub(crate) async fn revoke(core: &Core, cell: &Cell) -> Result<(), Error> {
-    let Some(token) = cell.unrevoked() else {
-        return Ok(());
-    };
-    revoke_token(core, &token).await?;
-    cell.revoked(&token);
-    Ok(())
-}
-
-async fn revoke_token(core: &Core, token: &RefreshToken) -> Result<(), Error> {
-    let call = Call {
-        endpoint: Endpoint::Revocation,
-        form: &revocation::request(token),
-        proof: None,
-        lost_answer: None,
-    };
-    let answer = authorization_server::send(core, call).await?;
-    revocation::response(&answer)
 }

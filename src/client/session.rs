@@ -14,6 +14,7 @@ use super::login::LoginRequest;
 use super::prepared::{Observed, Prepared};
 use super::refresh;
 use super::resource;
+use super::revoke::revoke;
 use super::tokens::{Cell, Grant};
 use crate::error::{ConfigError, Endpoint, Error, KeyError, SignInAgain, StepUp};
 use crate::protocol::answer::Answer;
@@ -226,10 +227,12 @@ impl Session {
             )
         };
         match read(&keys) {
-            Err(violation) if is_unknown_key(&violation) => match jwks.renewed(core, &keys).await? {
-                Some(keys) => Ok(read(&keys)?),
-                None => Err(violation.into()),
-            },
+            Err(violation) if is_unknown_key(&violation) => {
+                match jwks.renewed(core, &keys).await? {
+                    Some(keys) => Ok(read(&keys)?),
+                    None => Err(violation.into()),
+                }
+            }
             read => Ok(read?),
         }
     }
@@ -245,14 +248,16 @@ impl Session {
         LoginRequest::step_up(self.core.clone(), target, step_up, self.subject())
     }
 
-    /// Ends the session here, always, and at the server (RFC 7009).
+    /// Ends the session here, always, and at the server (RFC 7009): with the refresh token goes
+    /// everything that was granted. Where the server refuses to revoke it, or gave none, the access
+    /// token is revoked.
     ///
     /// # Errors
     /// Where the server could not be told. The session has ended here all the same; call it again to
     /// tell the server again.
     pub async fn logout(&self) -> Result<(), Error> {
         refresh::end(&self.core, &self.cell, SignInAgain::LoggedOut);
-        refresh::revoke(&self.core, &self.cell).await
+        revoke(&self.core, &self.cell).await
     }
 }
 

@@ -46,8 +46,15 @@ enum State {
     Ended {
         cause: SignInAgain,
         /// What the server has yet to be told to forget.
-        unrevoked: Option<RefreshToken>,
+        unrevoked: Vec<Unrevoked>,
     },
+}
+
+/// The tokens of one answer, which the server has yet to be told to forget.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Unrevoked {
+    pub(crate) refresh_token: Option<RefreshToken>,
+    pub(crate) access_token: AccessToken,
 }
 
 /// The tokens as they stand.
@@ -195,14 +202,9 @@ impl Cell {
         self.live(|tokens| tokens.expires_at)
     }
 
-    /// Puts new tokens in the place of the old ones. Where the session was logged out meanwhile, the
-    /// new refresh token comes back, to be revoked.
-    pub(crate) fn replace(
-        &self,
-        refreshed: Refreshed,
-        now: Timestamp,
-        pause: Duration,
-    ) -> Result<(), Option<RefreshToken>> {
+    /// Puts new tokens in the place of the old ones; `false` where the session was logged out
+    /// meanwhile. A new refresh token is then to be revoked as the old one is.
+    pub(crate) fn replace(&self, refreshed: Refreshed, now: Timestamp, pause: Duration) -> bool {
         match &mut *self.state() {
             State::Live(tokens) => {
                 let Refreshed { response, complete } = refreshed;
@@ -224,9 +226,18 @@ impl Cell {
                 } else {
                     tokens.pause_until = Some(now.plus(pause));
                 }
-                Ok(())
+                true
             }
-            State::Ended { .. } => Err(refreshed.response.refresh_token),
+            State::Ended { unrevoked, .. } => {
+                let response = refreshed.response;
+                if response.refresh_token.is_some() {
+                    unrevoked.push(Unrevoked {
+                        refresh_token: response.refresh_token,
+                        access_token: response.access_token,
+                    });
+                }
+                false
+            }
         }
     }
 
@@ -249,9 +260,12 @@ impl Cell {
             State::Ended { cause, .. } => cause.clone(),
             State::Live(tokens) => {
                 let unrevoked = match because {
-                    SignInAgain::LoggedOut => tokens.refresh_token.take(),
-                    // The server knows this token no longer.
-                    _ => None,
+                    SignInAgain::LoggedOut => vec![Unrevoked {
+                        refresh_token: tokens.refresh_token.take(),
+                        access_token: tokens.access_token.clone(),
+                    }],
+                    // The server takes these tokens no longer.
+                    _ => Vec::new(),
                 };
                 *state = State::Ended {
                     cause: because.clone(),
@@ -262,26 +276,18 @@ impl Cell {
         }
     }
 
-    pub(crate) fn unrevoked(&self) -> Option<RefreshToken> {
+    /// What is still to be revoked.
+    pub(crate) fn unrevoked(&self) -> Vec<Unrevoked> {
         match &*self.state() {
-            State::Live(_) => None,
+            State::Live(_) => Vec::new(),
             State::Ended { unrevoked, .. } => unrevoked.clone(),
         }
     }
 
-    /// Keeps a token that is still to be revoked, in the place of the one that it replaced.
-    pub(crate) fn keep_unrevoked(&self, token: RefreshToken) {
+    /// Notes that these tokens need not be revoked any more.
+    pub(crate) fn forget(&self, revoked: &Unrevoked) {
         if let State::Ended { unrevoked, .. } = &mut *self.state() {
-            *unrevoked = Some(token);
-        }
-    }
-
-    /// Notes that a token was revoked. One that came meanwhile still has to be.
-    pub(crate) fn revoked(&self, token: &RefreshToken) {
-        if let State::Ended { unrevoked, .. } = &mut *self.state()
-            && unrevoked.as_ref() == Some(token)
-        {
-            *unrevoked = None;
+            unrevoked.retain(|tokens| tokens != revoked);
         }
     }
 }

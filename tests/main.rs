@@ -7,6 +7,7 @@
 )]
 #![allow(clippy::too_many_lines, reason = "a scenario is told in one piece")]
 
+mod api;
 mod callback;
 mod callback_browsers;
 mod client_assertion;
@@ -22,9 +23,11 @@ mod metadata_cache;
 mod par;
 mod par_answers;
 mod preflight;
+mod refresh;
 mod registry;
 mod retries;
 mod secrets;
+mod sessions;
 mod settings;
 mod signer;
 mod token_response;

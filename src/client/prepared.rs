@@ -141,8 +141,24 @@ impl Prepared {
         let idempotent = self.method.is_idempotent();
         match self.next(core, cell, status, headers, body).await? {
             Next::Again(_, Cause::Unexplained) if !idempotent => Ok(Observed::Done),
-            Next::Again(prepared, _) => Ok(Observed::SendAgain(prepared)),
+            Next::Again(prepared, _) => {
+                // Whether it goes out again is for the caller to know.
+                prepared.share_nonce(core, cell);
+                Ok(Observed::SendAgain(prepared))
+            }
             Next::Take => Ok(Observed::Done),
+        }
+    }
+
+    /// Lets others use the nonce of the challenge, where this request may not go out again with it.
+    pub(super) fn share_nonce(&self, core: &Core, cell: &Cell) {
+        self.learn_nonce(core, cell, &HeaderMap::new());
+    }
+
+    fn learn_nonce(&self, core: &Core, cell: &Cell, headers: &HeaderMap) {
+        let origin = Origin::of(&self.url);
+        for nonces in [&core.nonces, &cell.nonces] {
+            nonces.learn(&origin, Role::Resource, self.own_nonce.as_deref(), headers);
         }
     }
 
@@ -172,9 +188,7 @@ impl Prepared {
             .then(|| dpop::nonce(headers).ok())
             .flatten();
         if asked.is_none() {
-            let own = self.own_nonce.as_deref();
-            core.nonces.learn(&origin, Role::Resource, own, headers);
-            cell.nonces.learn(&origin, Role::Resource, own, headers);
+            self.learn_nonce(core, cell, headers);
         }
         self.own_nonce = asked;
         // SU-4, ERR-4: a token that is good and not good enough is not renewed.

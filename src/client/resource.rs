@@ -88,6 +88,7 @@ pub(crate) async fn send(
         }
         // DPOP-body
         let Some(spare) = spare else {
+            again.share_nonce(core, cell);
             return Err(NotReplayable {
                 reason: cause.name(),
                 response,

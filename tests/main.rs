@@ -8,6 +8,7 @@
 
 mod common;
 mod login;
+mod revocation;
 mod secrets;
 mod signer;
 mod transport;

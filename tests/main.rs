@@ -26,6 +26,7 @@ mod preflight;
 mod refresh;
 mod registry;
 mod retries;
+mod revocation;
 mod secrets;
 mod sessions;
 mod settings;

@@ -20,23 +20,29 @@ pub(crate) async fn revoke(core: &Core, cell: &Cell) -> Result<(), Error> {
 /// REV-rt: the refresh token, with which the whole grant goes. Some servers revoke none
 /// (`unsupported_token_type` and other words); then the access token, so that no token of the session
 /// is left that could be used before it expires. A refusal is the server's last word.
-async fn revoke_one(core: &Core, cell: &Cell, tokens: Unrevoked) -> Result<(), Error> {
+async fn revoke_one(core: &Core, cell: &Cell, mut tokens: Unrevoked) -> Result<(), Error> {
     let mut refusal = None;
     if let Some(token) = &tokens.refresh_token {
         match tell(core, cell, &revocation::refresh_token(token)).await {
             Err(error) if is_final(&error) => refusal = Some(error),
             Err(error) => return Err(error),
             Ok(()) => {
-                cell.forget(&tokens);
+                cell.settle(&tokens, None);
                 return Ok(());
             }
         }
+        let access_token_alone = Unrevoked {
+            refresh_token: None,
+            ..tokens.clone()
+        };
+        cell.settle(&tokens, Some(access_token_alone.clone()));
+        tokens = access_token_alone;
     }
     let access_token = revocation::access_token(&tokens.access_token);
     match tell(core, cell, &access_token).await {
         Err(error) if !is_final(&error) => Err(error),
         outcome => {
-            cell.forget(&tokens);
+            cell.settle(&tokens, None);
             outcome.map_err(|error| refusal.unwrap_or(error))
         }
     }

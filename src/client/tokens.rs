@@ -284,10 +284,11 @@ impl Cell {
         }
     }
 
-    /// Notes that these tokens need not be revoked any more.
-    pub(crate) fn forget(&self, revoked: &Unrevoked) {
+    /// Notes what came of a revocation: what is left of these tokens to be revoked, if anything.
+    pub(crate) fn settle(&self, tokens: &Unrevoked, left: Option<Unrevoked>) {
         if let State::Ended { unrevoked, .. } = &mut *self.state() {
-            unrevoked.retain(|tokens| tokens != revoked);
+            unrevoked.retain(|known| known != tokens);
+            unrevoked.extend(left);
         }
     }
 }

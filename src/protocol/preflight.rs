@@ -298,6 +298,11 @@ mod tests {
                 Rule::PushedAuthorizationRequests,
             ),
             (
+                "require_signed_request_object",
+                json!(true),
+                Rule::SignedRequestObject,
+            ),
+            (
                 "grant_types_supported",
                 json!(["implicit"]),
                 Rule::GrantTypes,

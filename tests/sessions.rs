@@ -37,7 +37,7 @@ async fn sessions_are_found_by_id_and_by_user() {
         .unwrap();
 
     assert_eq!(one.id().as_str().len(), 43, "256 bits");
-    let stored = SessionId::from(one.id().to_string());
+    let stored = SessionId::from(one.id().as_str());
     assert_eq!(client.session(&stored).unwrap().subject(), Some("alice"));
     let mut of_alice: Vec<_> = client
         .sessions_of("alice")

@@ -181,7 +181,7 @@ async fn a_server_that_is_down_gets_no_request_twice() {
             );
             let error = ready.act(&server).await.unwrap_err();
             let code = match place {
-                Place::Api => "api",
+                Place::Api | Place::UserInfo => "api",
                 _ => "transport.unavailable",
             };
             assert_eq!(error.code(), code, "{place:?}, {status}");

@@ -107,14 +107,26 @@ async fn a_token_goes_to_the_named_origins_alone() {
     assert_eq!(server.requests().len(), 0);
 }
 
-/// DPOP-4.1, SP-5.3.3.1-3: the headers that carry token and proof, and the host that the proof names, are
-/// set by the client alone. Nothing is sent.
+/// DPOP-4.1, SP-5.3.3.1-3: the headers that carry token and proof, the host that the proof names, and what
+/// frames the message are set by the client alone. Nothing is sent.
 #[tokio::test]
 async fn reserved_headers_are_refused() {
     let server = TestServer::start().await;
     let session = warm(&server).await;
-    for name in ["Authorization", "authorization", "DPoP", "dpop", "Host"] {
-        let request = session.get(server.api()).header(name, "Bearer x");
+    for name in [
+        "Authorization",
+        "authorization",
+        "DPoP",
+        "dpop",
+        "Host",
+        "Content-Length",
+        "Transfer-Encoding",
+        "connection",
+        "te",
+        "trailer",
+        "upgrade",
+    ] {
+        let request = session.get(server.api()).header(name, "1");
         let error = request.send().await.unwrap_err();
         assert_eq!(
             config(error),

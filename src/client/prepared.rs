@@ -38,6 +38,10 @@ pub struct Prepared {
 /// What an answer means for the request that was prepared.
 #[derive(Debug)]
 #[non_exhaustive]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one is made for each answer, and moved once"
+)]
 pub enum Observed {
     /// It stands, whatever its status.
     Done,
@@ -46,6 +50,10 @@ pub enum Observed {
 }
 
 /// What an answer means, and why.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one is made for each answer, and moved once"
+)]
 pub(super) enum Next {
     Take,
     Again(Prepared, Cause),

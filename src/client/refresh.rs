@@ -84,7 +84,7 @@ fn job(
 }
 
 async fn renew(core: &Core, cell: &Cell) -> Result<(), Error> {
-    let lost = AtomicBool::new(false);
+    let lost = AtomicBool::new(cell.begin_refresh());
     let sent_at = core.now();
     let response = ask(core, cell, &lost).await;
     let lost = lost.load(Ordering::SeqCst);
@@ -153,7 +153,7 @@ fn failed(core: &Core, cell: &Cell, error: Error, lost: bool) -> Error {
         Error::Denied(Denied::Server(refusal))
             if refusal.error() == "invalid_grant" && matches!(cell.grant, Grant::User { .. }) =>
         {
-            let cause = if lost || cell.answer_lost() {
+            let cause = if lost {
                 SignInAgain::RotationLost
             } else {
                 SignInAgain::RefreshTokenRefused

@@ -67,7 +67,7 @@ pub(crate) async fn send(
     .await?;
     loop {
         let spare = call.body.try_clone();
-        let body = std::mem::replace(&mut call.body, RequestBody::empty());
+        let body = std::mem::take(&mut call.body);
         let response = attempt(core, &call, &prepared, body).await?;
         let next = prepared
             .next(

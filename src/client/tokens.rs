@@ -241,16 +241,21 @@ impl Cell {
         }
     }
 
-    /// Notes that a refresh failed in a way that a later one may not.
-    pub(crate) fn failed(&self, answer_lost: bool, now: Timestamp, pause: Duration) {
-        if let State::Live(tokens) = &mut *self.state() {
-            tokens.answer_lost |= answer_lost;
-            tokens.pause_until = Some(now.plus(pause));
+    /// Notes that a refresh goes out. Until its answer is here it counts as lost, even if nobody is left
+    /// to say so, as where the runtime ends. Whether an earlier answer was lost comes back.
+    pub(crate) fn begin_refresh(&self) -> bool {
+        match &mut *self.state() {
+            State::Live(tokens) => std::mem::replace(&mut tokens.answer_lost, true),
+            State::Ended { .. } => false,
         }
     }
 
-    pub(crate) fn answer_lost(&self) -> bool {
-        self.live(|tokens| tokens.answer_lost).unwrap_or(false)
+    /// Notes that a refresh failed in a way that a later one may not.
+    pub(crate) fn failed(&self, answer_lost: bool, now: Timestamp, pause: Duration) {
+        if let State::Live(tokens) = &mut *self.state() {
+            tokens.answer_lost = answer_lost;
+            tokens.pause_until = Some(now.plus(pause));
+        }
     }
 
     /// Ends the session, and says why it has ended: the first cause stays.

@@ -216,3 +216,38 @@ async fn a_timeout_loses_nothing() {
     assert_eq!(server.requests().len(), 1);
     assert!(client.sessions_of("bob").is_empty());
 }
+
+/// Design (Sessions), ERR-10: a refresh whose runtime ends while it is under way is a lost answer. Where the
+/// server keeps its retry window nothing is lost, and where it does not, the user is told the truth.
+#[test]
+fn a_runtime_that_ends_loses_an_answer() {
+    let runtime = || tokio::runtime::Runtime::new().unwrap();
+    for (grace, outcome) in [(60, None), (0, Some(SignInAgain::RotationLost))] {
+        let (first, second) = (runtime(), runtime());
+        let (server, session) = first.block_on(async {
+            let grace = Duration::from_secs(grace);
+            let server = still().refresh_rotation(true).rotation_grace(grace);
+            let server = server.start().await;
+            let (_, session) = session(&server).await;
+            // It rotates the token, and its answer does not come.
+            server.answer_next(Endpoint::Token, Answer::hang());
+            let going = session.clone();
+            tokio::spawn(async move { going.refresh().await });
+            server.wait_for(Endpoint::Token, 1).await;
+            (server, session)
+        });
+        first.shutdown_background();
+        second.block_on(async {
+            // Who joined the one that ended is told; who asks now asks anew.
+            while let Err(error) = session.refresh().await {
+                if error.code() != "transport.broken" {
+                    assert_eq!(Some(sign_in_again(error)), outcome);
+                    return;
+                }
+            }
+            assert_eq!(outcome, None);
+            common::get(&session, &server, "/accounts").await.unwrap();
+            assert!(server.tokens_used_twice().is_empty());
+        });
+    }
+}

@@ -89,7 +89,7 @@ async fn each_member_has_its_finding() {
             Broken,
         ),
         (
-            set(auth, json!("private_key_jwt")),
+            set(auth, json!([])),
             Rule::ClientAuthentication,
             Broken,
         ),

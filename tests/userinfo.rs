@@ -136,7 +136,7 @@ async fn without_openid_there_is_no_userinfo() {
         .await
         .unwrap();
     let error = session.userinfo().await.unwrap_err();
-    assert_eq!(error.violation(), Some(&Violation::MissingIdToken));
+    assert_eq!(error.code(), "config.no_subject");
     assert_eq!(server.count(Endpoint::UserInfo), 0);
 }
 

@@ -195,21 +195,6 @@ impl LoginRequest {
             .redirect_uri
             .clone()
             .ok_or(ConfigError::NoRedirectUri)?;
-        let asked = asked(&self.parameters);
-        if asked.is_something() && !self.parameters.wants_id_token() {
-            return Err(ConfigError::NeedsOpenId.into());
-        }
-        let metadata = core.metadata.get(core).await?;
-        request::check_details(
-            &self.parameters.authorization_details,
-            metadata
-                .list("authorization_details_types_supported")
-                .as_deref(),
-        )?;
-        if self.parameters.wants_id_token() {
-            // A key set that can't be had is known before there is a code to lose.
-            core.jwks.get(core).await?;
-        }
         let key = core.new_proof_key()?;
         let nonces = Nonces::default();
         // SP-5.3.3.2-4: everything is fresh for each login.
@@ -227,6 +212,21 @@ impl LoginRequest {
             verifier: &verifier,
             dpop_jkt: key.thumbprint(),
         })?;
+        let asked = asked(&self.parameters);
+        if asked.is_something() && !self.parameters.wants_id_token() {
+            return Err(ConfigError::NeedsOpenId.into());
+        }
+        let metadata = core.metadata.get(core).await?;
+        request::check_details(
+            &self.parameters.authorization_details,
+            metadata
+                .list("authorization_details_types_supported")
+                .as_deref(),
+        )?;
+        if self.parameters.wants_id_token() {
+            // A key set that can't be had is known before there is a code to lose.
+            core.jwks.get(core).await?;
+        }
         let now = core.now();
         let answer = push(core, &form, &key, &nonces).await?;
         let pushed = par::response(&answer, now)?;

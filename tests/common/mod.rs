@@ -146,7 +146,7 @@ impl Watched {
 
     #[must_use]
     pub fn impatient(mut self) -> Self {
-        self.patience = Duration::from_millis(200);
+        self.patience = Duration::from_millis(1500);
         self
     }
 

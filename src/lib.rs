@@ -70,8 +70,9 @@
 //! use fapi_client::secret::AccessToken;
 //! ```
 //!
-//! The headers of a prepared request can't be taken apart from the proof: there is no way to ask for
-//! one of them alone, and an [`ApiRequest`] refuses an `Authorization` of the program's own.
+//! The headers of a prepared request ([`Session::prepare`]) hold the token together with a proof for one
+//! method and one URL of an allowed origin. The token is bound to the key of that proof, and worth
+//! nothing without it. An [`ApiRequest`] refuses an `Authorization` of the program's own.
 //!
 //! A client comes out of `build()` alone, with the server's metadata checked:
 //!

@@ -125,6 +125,9 @@ pub(crate) const AS_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long one request to an API may take in all, unless the caller says otherwise.
 pub(crate) const API_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The longest wait that a server's `Retry-After` is taken for.
+pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// META-8: the shortest time for which a metadata document or a key set is kept.
 pub(crate) const CACHE_MIN: Duration = Duration::from_secs(5 * 60);
 /// META-8: the longest time for which a metadata document or a key set is kept unasked.

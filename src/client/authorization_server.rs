@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use url::Url;
 
 use super::core::Core;
 use super::retry::{Cause, Role, Seen, Spent, Verdict, judge};
-use super::servers::Nonces;
+use super::servers::{Nonces, Signed};
 use crate::error::{ConfigError, Endpoint, Error, TransportError, TransportFault, Violation};
 use crate::profile::{ANSWER_MAX_BYTES, AS_TIMEOUT};
 use crate::protocol::answer::Answer;
-use crate::protocol::dpop::{PROOF_HEADER, Proof, ProofKey};
+use crate::protocol::dpop::{self, PROOF_HEADER, Proof, ProofKey};
 use crate::protocol::form::Form;
 use crate::protocol::uri::Origin;
 use crate::secret::random_text;
@@ -44,13 +44,22 @@ pub(crate) async fn send(core: &Core, call: Call<'_>) -> Result<Answer, Error> {
     let origin = Origin::of(&url);
     let mut spent = Spent::default();
     let mut may_repeat_lost = call.lost_answer.is_some();
+    // The nonce of a challenge is for the request that was challenged: others that use it meanwhile
+    // would use it up.
+    let mut own: Option<String> = None;
     loop {
-        let nonce = call.proof.and_then(|(_, session)| {
+        let nonce = own.clone().or_else(|| {
+            let (_, session) = call.proof?;
             session
                 .get(&origin, Role::AuthorizationServer)
                 .or_else(|| core.nonces.get(&origin, Role::AuthorizationServer))
         });
-        let request = attempt(core, &call, &url, &origin, nonce.as_deref()).await?;
+        let signed = Signed {
+            at: core.now(),
+            offset: core.clock_offsets.offset(&origin),
+            nonce,
+        };
+        let request = attempt(core, &call, &url, &signed).await?;
         let sent = core
             .shared
             .transport
@@ -59,9 +68,9 @@ pub(crate) async fn send(core: &Core, call: Call<'_>) -> Result<Answer, Error> {
         let response = match sent {
             Ok(response) => response,
             Err(error) => {
-                if let (Some(flag), true) = (call.lost_answer, is_lost(&error)) {
-                    flag.store(true, Ordering::SeqCst);
-                    if std::mem::take(&mut may_repeat_lost) {
+                if let Some(flag) = call.lost_answer {
+                    flag.fetch_or(may_have_acted(&error), Ordering::SeqCst);
+                    if is_passing(&error) && std::mem::take(&mut may_repeat_lost) {
                         tracing::warn!(endpoint = call.endpoint.name(), "answer lost; once more");
                         tokio::time::sleep(LOST_ANSWER_PAUSE).await;
                         continue;
@@ -70,14 +79,15 @@ pub(crate) async fn send(core: &Core, call: Call<'_>) -> Result<Answer, Error> {
                 return Err(error.at(call.endpoint).into());
             }
         };
-        match learn_and_judge(
-            core,
-            &call,
-            &origin,
-            nonce.as_deref(),
-            &response,
-            &mut spent,
-        ) {
+        let verdict = learn_and_judge(core, &call, &origin, &signed, &response, &mut spent);
+        let asked = (verdict == Verdict::Again(Cause::Nonce))
+            .then(|| dpop::nonce(response.headers()).ok())
+            .flatten();
+        if asked.is_none() {
+            learn_nonce(core, &call, &origin, own.as_deref(), response.headers());
+        }
+        own = asked;
+        match verdict {
             Verdict::Take => return Ok(Answer::new(call.endpoint, response)),
             Verdict::Again(cause) => again(call.endpoint, cause),
             Verdict::Refuse(fault) => {
@@ -91,11 +101,25 @@ pub(crate) async fn send(core: &Core, call: Call<'_>) -> Result<Answer, Error> {
     }
 }
 
+fn learn_nonce(
+    core: &Core,
+    call: &Call<'_>,
+    origin: &Origin,
+    own: Option<&str>,
+    headers: &HeaderMap,
+) {
+    let role = Role::AuthorizationServer;
+    core.nonces.learn(origin, role, own, headers);
+    if let Some((_, session)) = call.proof {
+        session.learn(origin, role, own, headers);
+    }
+}
+
 fn learn_and_judge(
     core: &Core,
     call: &Call<'_>,
     origin: &Origin,
-    nonce: Option<&str>,
+    signed: &Signed,
     response: &Response<Bytes>,
     spent: &mut Spent,
 ) -> Verdict {
@@ -105,19 +129,16 @@ fn learn_and_judge(
         status = response.status().as_u16(),
         "answered"
     );
-    core.nonces
-        .learn(origin, Role::AuthorizationServer, headers);
-    if let Some((_, session)) = call.proof {
-        session.learn(origin, Role::AuthorizationServer, headers);
-    }
     let seen = Seen {
         role: Role::AuthorizationServer,
         status: response.status(),
         headers,
         body: response.body(),
         proof: call.proof.is_some(),
-        nonce,
-        clock_moved: core.clock_offsets.learn(origin, headers, core.now()),
+        nonce: signed.nonce.as_deref(),
+        clock_moved: core
+            .clock_offsets
+            .learn(origin, headers, signed, core.now()),
     };
     judge(&seen, spent)
 }
@@ -135,10 +156,9 @@ async fn attempt(
     core: &Core,
     call: &Call<'_>,
     url: &Url,
-    origin: &Origin,
-    nonce: Option<&str>,
+    signed: &Signed,
 ) -> Result<Request<RequestBody>, Error> {
-    let now = core.clock_offsets.time_for(origin, core.now());
+    let now = signed.at.plus_seconds(signed.offset);
     let assertion = core
         .auth
         .fields(
@@ -165,7 +185,7 @@ async fn attempt(
                 method: &Method::POST,
                 url,
                 jti: &random_text()?,
-                nonce,
+                nonce: signed.nonce.as_deref(),
                 access_token: None,
                 now,
             })
@@ -191,8 +211,16 @@ pub(crate) fn uri(url: &Url) -> Result<Uri, ConfigError> {
         .map_err(|_| ConfigError::InsecureUrl(url.origin().ascii_serialization()))
 }
 
-/// Whether the server may have acted though no answer came.
-const fn is_lost(error: &TransportError) -> bool {
+/// Whether the server may have acted though we have no answer.
+const fn may_have_acted(error: &TransportError) -> bool {
+    matches!(
+        error.fault,
+        TransportFault::Timeout | TransportFault::Broken | TransportFault::TooLarge { .. }
+    )
+}
+
+/// Whether the network failed in a way that a second later it may not.
+const fn is_passing(error: &TransportError) -> bool {
     matches!(
         error.fault,
         TransportFault::Connect | TransportFault::Timeout | TransportFault::Broken

@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::header::ACCEPT;
 use http::{HeaderValue, Request, StatusCode};
+use tokio::sync::watch;
 use url::Url;
 
 use super::core::{Core, Shared, endpoint_of};
-use super::single_flight::SingleFlight;
+use super::single_flight::{SingleFlight, outcome};
 use crate::error::{ConfigError, Endpoint, Error, Preflight, Violation};
 use crate::jose::JwkSet;
 use crate::profile::{AS_TIMEOUT, JWKS_MAX_BYTES, JWKS_REFETCH_EVERY, METADATA_MAX_BYTES};
@@ -100,8 +101,8 @@ pub(crate) async fn fetch_metadata(
 
 /// The metadata of a client's server. It is there from the start, and renewed when it is old.
 pub(crate) struct MetadataCache {
-    last: Mutex<Fetched<ServerMetadata>>,
-    flight: SingleFlight<Result<Fetched<ServerMetadata>, Error>>,
+    last: Arc<Mutex<Fetched<ServerMetadata>>>,
+    flight: SingleFlight<Result<Arc<ServerMetadata>, Error>>,
     discovery: Discovery,
     settings: Settings,
 }
@@ -113,58 +114,79 @@ impl MetadataCache {
         settings: Settings,
     ) -> Self {
         Self {
-            last: Mutex::new(first),
+            last: Arc::new(Mutex::new(first)),
             flight: SingleFlight::default(),
             discovery,
             settings,
         }
     }
 
-    fn read(&self) -> Fetched<ServerMetadata> {
-        self.last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn keep(&self, fetched: Fetched<ServerMetadata>) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = fetched;
-    }
-
     /// The document as it was last read, however old.
     pub(crate) fn last(&self) -> Arc<ServerMetadata> {
-        self.read().document
+        read(&self.last).document
     }
 
-    /// The document, fetched anew where it is old. META-8: by one request for all who ask, and a server
-    /// that is down leaves the old one in force.
+    /// The document, fetched anew where it is old. META-8: by one request for all who ask, which ends
+    /// and is kept even if they all go away.
     pub(crate) async fn get(&self, core: &Core) -> Result<Arc<ServerMetadata>, Error> {
-        let known = self.read();
+        let known = read(&self.last);
         if core.now() < known.fresh_until {
             return Ok(known.document);
         }
-        let (shared, issuer) = (core.shared.clone(), core.issuer().clone());
-        let discovery = self.discovery;
-        let fetched = self
-            .flight
-            .run(|| async move { fetch_metadata(&shared, &issuer, discovery).await })
-            .await?;
-        match fetched {
+        let renewal = Renewal {
+            shared: core.shared.clone(),
+            issuer: core.issuer().clone(),
+            discovery: self.discovery,
+            // The key that signs now, which need not be the one that the client was built with.
+            settings: Settings {
+                assertion: core.auth.keys().active().signer.algorithm(),
+                ..self.settings
+            },
+            last: self.last.clone(),
+        };
+        self.flight.run(|| renewal.run()).await?
+    }
+}
+
+fn read(last: &Mutex<Fetched<ServerMetadata>>) -> Fetched<ServerMetadata> {
+    last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// What fetching the metadata anew takes.
+struct Renewal {
+    shared: Arc<Shared>,
+    issuer: Issuer,
+    discovery: Discovery,
+    settings: Settings,
+    last: Arc<Mutex<Fetched<ServerMetadata>>>,
+}
+
+impl Renewal {
+    /// Fetches, checks as at the start, and keeps. A server that is down leaves the old document in
+    /// force; one that is wrong does not.
+    async fn run(self) -> Result<Arc<ServerMetadata>, Error> {
+        let known = read(&self.last);
+        // Another run may have ended since our caller looked.
+        if self.shared.clock.now() < known.fresh_until {
+            return Ok(known.document);
+        }
+        let fetched = match fetch_metadata(&self.shared, &self.issuer, self.discovery).await {
             Ok(fetched) => {
                 passed(preflight::check(&fetched.document, &self.settings))?;
-                self.keep(fetched.clone());
-                Ok(fetched.document)
+                fetched
             }
             Err(Error::Transport(error)) => {
                 tracing::warn!(%error, "metadata could not be renewed; the last one stays in force");
-                self.keep(Fetched {
-                    fresh_until: core.now().plus_seconds(JWKS_REFETCH_EVERY),
-                    document: known.document.clone(),
-                });
-                Ok(known.document)
+                Fetched {
+                    fresh_until: self.shared.clock.now().plus_seconds(JWKS_REFETCH_EVERY),
+                    document: known.document,
+                }
             }
-            Err(error) => Err(error),
-        }
+            Err(error) => return Err(error),
+        };
+        let document = fetched.document.clone();
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = fetched;
+        Ok(document)
     }
 }
 
@@ -186,7 +208,8 @@ impl Fetched<ServerMetadata> {
 /// The key set of a client's server (META-9).
 #[derive(Default)]
 pub(crate) struct JwksCache {
-    last: Mutex<Option<Fetched<JwkSet>>>,
+    /// Shared with the fetch, which puts the new set here before it ends.
+    last: Arc<Mutex<Option<Fetched<JwkSet>>>>,
     /// When an unknown key last caused a fetch.
     refetched_at: Mutex<Option<Timestamp>>,
     flight: SingleFlight<Result<Fetched<JwkSet>, Error>>,
@@ -200,32 +223,50 @@ impl JwksCache {
         match known {
             Some(known) if core.now() < known.fresh_until => Ok(known.document),
             Some(known) => match self.fetch(core).await {
-                Err(Error::Transport(_)) => Ok(known.document),
+                Err(Error::Transport(error)) => {
+                    tracing::warn!(%error, "the key set could not be renewed; the last one stays in force");
+                    self.keep_on(&known.document, core.now());
+                    Ok(known.document)
+                }
                 fetched => fetched,
             },
             None => self.fetch(core).await,
         }
     }
 
-    /// The key set after a signature that no known key made: fetched anew, at most once a minute
-    /// (OIDC-10, ERR-16). `None` where it was just fetched.
-    pub(crate) async fn renewed(&self, core: &Core) -> Result<Option<Arc<JwkSet>>, Error> {
-        if !self.may_refetch(core.now()) {
-            return Ok(None);
+    /// The key set after a signature that no key of the `tried` one made: fetched anew, at most once a
+    /// minute (OIDC-10, ERR-16). Whoever comes while it is being fetched, or later, gets what the fetch
+    /// brought. `None` where there is no other than the one that was tried.
+    pub(crate) async fn renewed(
+        &self,
+        core: &Core,
+        tried: &Arc<JwkSet>,
+    ) -> Result<Option<Arc<JwkSet>>, Error> {
+        let other = || {
+            let known = self.read()?.document;
+            (!Arc::ptr_eq(&known, tried)).then_some(known)
+        };
+        let url = url(core).await?;
+        let run = {
+            let mut last = self
+                .refetched_at
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if let Some(other) = other() {
+                return Ok(Some(other));
+            }
+            let now = core.now();
+            if last.is_none_or(|last| now.seconds_since(last) >= JWKS_REFETCH_EVERY) {
+                *last = Some(now);
+                Some(self.start(core, url)?)
+            } else {
+                self.flight.under_way()
+            }
+        };
+        if let Some(run) = run {
+            outcome(run).await??;
         }
-        self.fetch(core).await.map(Some)
-    }
-
-    fn may_refetch(&self, now: Timestamp) -> bool {
-        let mut last = self
-            .refetched_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let may = last.is_none_or(|last| now.seconds_since(last) >= JWKS_REFETCH_EVERY);
-        if may {
-            *last = Some(now);
-        }
-        may
+        Ok(other())
     }
 
     fn read(&self) -> Option<Fetched<JwkSet>> {
@@ -235,18 +276,38 @@ impl JwksCache {
             .clone()
     }
 
-    async fn fetch(&self, core: &Core) -> Result<Arc<JwkSet>, Error> {
-        let metadata = core.metadata.get(core).await?;
-        // SEC-jwks: the address comes from the metadata of the pinned issuer, never from a JWT.
-        let url = endpoint_of(&metadata, Endpoint::Jwks)?;
-        let shared = core.shared.clone();
-        let fetched = self
-            .flight
-            .run(|| async move { fetch_jwks(&shared, &url).await })
-            .await??;
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(fetched.clone());
-        Ok(fetched.document)
+    /// META-8: the set that is known stays in force for a while, unless there is another by now.
+    fn keep_on(&self, known: &Arc<JwkSet>, now: Timestamp) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = last.as_mut()
+            && Arc::ptr_eq(&last.document, known)
+        {
+            last.fresh_until = now.plus_seconds(JWKS_REFETCH_EVERY);
+        }
     }
+
+    async fn fetch(&self, core: &Core) -> Result<Arc<JwkSet>, Error> {
+        let url = url(core).await?;
+        Ok(outcome(self.start(core, url)?).await??.document)
+    }
+
+    fn start(&self, core: &Core, url: Url) -> Result<Run, Error> {
+        let (shared, last) = (core.shared.clone(), self.last.clone());
+        self.flight.start(|| async move {
+            let fetched = fetch_jwks(&shared, &url).await?;
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(fetched.clone());
+            Ok(fetched)
+        })
+    }
+}
+
+/// A fetch of the key set that is under way.
+type Run = watch::Receiver<Option<Result<Fetched<JwkSet>, Error>>>;
+
+/// SEC-jwks: the address comes from the metadata of the pinned issuer, never from a JWT.
+async fn url(core: &Core) -> Result<Url, Error> {
+    let metadata = core.metadata.get(core).await?;
+    Ok(endpoint_of(&metadata, Endpoint::Jwks)?)
 }
 
 async fn fetch_jwks(shared: &Shared, url: &Url) -> Result<Fetched<JwkSet>, Error> {

@@ -63,7 +63,9 @@ impl LoginRequest {
         subject: Option<&str>,
     ) -> Self {
         let mut login = Self::new(core);
-        login.parameters.scope = target.scope;
+        // The API may name a scope that is missing as well.
+        let words = [target.scope.as_deref(), step_up.scope.as_deref()];
+        login.parameters.scope = request::merged_scope(words.into_iter().flatten());
         login.parameters.resources = target.resources;
         login.parameters.authorization_details = target.authorization_details;
         login.parameters.acr_values.clone_from(&step_up.acr_values);
@@ -193,6 +195,10 @@ impl LoginRequest {
             .redirect_uri
             .clone()
             .ok_or(ConfigError::NoRedirectUri)?;
+        let asked = asked(&self.parameters);
+        if asked.is_something() && !self.parameters.wants_id_token() {
+            return Err(ConfigError::NeedsOpenId.into());
+        }
         let metadata = core.metadata.get(core).await?;
         request::check_details(
             &self.parameters.authorization_details,
@@ -241,7 +247,7 @@ impl LoginRequest {
             verifier,
             key,
             nonces,
-            asked: asked(&self.parameters),
+            asked,
             wants_id_token: self.parameters.wants_id_token(),
             subject: self.subject,
             target: Target {

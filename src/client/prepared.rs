@@ -11,22 +11,27 @@ use super::authorization_server::{again, secret_header};
 use super::core::Core;
 use super::refresh;
 use super::retry::{Cause, Role, Seen, Spent, Verdict, judge};
+use super::servers::Signed;
 use super::tokens::{Cell, Grant, Usable};
 use crate::error::{Endpoint, Error, SignInAgain, Violation};
 use crate::protocol::challenge;
-use crate::protocol::dpop::{PROOF_HEADER, Proof};
+use crate::protocol::dpop::{self, PROOF_HEADER, Proof};
 use crate::protocol::uri::Origin;
 use crate::secret::{AccessToken, random_text};
 
 /// The headers for one attempt at a request.
 pub struct Prepared {
+    endpoint: Endpoint,
     method: Method,
     url: Url,
     headers: HeaderMap,
     /// The token that was captured for this request; a retry for a nonce sends the same one.
     token: AccessToken,
     generation: u64,
-    nonce: Option<String>,
+    signed: Signed,
+    /// The nonce of the challenge that this attempt answers. Others that use it meanwhile would use it
+    /// up.
+    own_nonce: Option<String>,
     spent: Spent,
 }
 
@@ -50,17 +55,24 @@ impl Prepared {
     pub(super) async fn new(
         core: &Arc<Core>,
         cell: &Arc<Cell>,
+        endpoint: Endpoint,
         method: Method,
         url: Url,
     ) -> Result<Self, Error> {
         let usable = refresh::usable(core, cell).await?;
         let mut prepared = Self {
+            endpoint,
             method,
             url,
             headers: HeaderMap::new(),
             token: usable.access_token,
             generation: usable.generation,
-            nonce: None,
+            signed: Signed {
+                at: core.now(),
+                offset: 0,
+                nonce: None,
+            },
+            own_nonce: None,
             spent: Spent::default(),
         };
         prepared.prove(core, cell).await?;
@@ -88,19 +100,24 @@ impl Prepared {
     /// Signs a proof for the next attempt (DPOP-7.3).
     async fn prove(&mut self, core: &Core, cell: &Cell) -> Result<(), Error> {
         let origin = Origin::of(&self.url);
-        self.nonce = cell
-            .nonces
-            .get(&origin, Role::Resource)
-            .or_else(|| core.nonces.get(&origin, Role::Resource));
+        self.signed = Signed {
+            at: core.now(),
+            offset: core.clock_offsets.offset(&origin),
+            nonce: self
+                .own_nonce
+                .clone()
+                .or_else(|| cell.nonces.get(&origin, Role::Resource))
+                .or_else(|| core.nonces.get(&origin, Role::Resource)),
+        };
         let proof = cell
             .key
             .prove(Proof {
                 method: &self.method,
                 url: &self.url,
                 jti: &random_text()?,
-                nonce: self.nonce.as_deref(),
+                nonce: self.signed.nonce.as_deref(),
                 access_token: Some(&self.token),
-                now: core.clock_offsets.time_for(&origin, core.now()),
+                now: self.signed.at.plus_seconds(self.signed.offset),
             })
             .await?;
         // DPOP-7.1a, DPOP-7.2: always with the scheme DPoP; there is no other.
@@ -124,8 +141,24 @@ impl Prepared {
         let idempotent = self.method.is_idempotent();
         match self.next(core, cell, status, headers, body).await? {
             Next::Again(_, Cause::Unexplained) if !idempotent => Ok(Observed::Done),
-            Next::Again(prepared, _) => Ok(Observed::SendAgain(prepared)),
+            Next::Again(prepared, _) => {
+                // Whether it goes out again is for the caller to know.
+                prepared.share_nonce(core, cell);
+                Ok(Observed::SendAgain(prepared))
+            }
             Next::Take => Ok(Observed::Done),
+        }
+    }
+
+    /// Lets others use the nonce of the challenge, where this request may not go out again with it.
+    pub(super) fn share_nonce(&self, core: &Core, cell: &Cell) {
+        self.learn_nonce(core, cell, &HeaderMap::new());
+    }
+
+    fn learn_nonce(&self, core: &Core, cell: &Cell, headers: &HeaderMap) {
+        let origin = Origin::of(&self.url);
+        for nonces in [&core.nonces, &cell.nonces] {
+            nonces.learn(&origin, Role::Resource, self.own_nonce.as_deref(), headers);
         }
     }
 
@@ -139,28 +172,36 @@ impl Prepared {
         body: &[u8],
     ) -> Result<Next, Error> {
         let origin = Origin::of(&self.url);
-        core.nonces.learn(&origin, Role::Resource, headers);
-        cell.nonces.learn(&origin, Role::Resource, headers);
         let seen = Seen {
             role: Role::Resource,
             status,
             headers,
             body,
             proof: true,
-            nonce: self.nonce.as_deref(),
-            clock_moved: core.clock_offsets.learn(&origin, headers, core.now()),
+            nonce: self.signed.nonce.as_deref(),
+            clock_moved: core
+                .clock_offsets
+                .learn(&origin, headers, &self.signed, core.now()),
         };
+        let verdict = judge(&seen, &mut self.spent);
+        let asked = (verdict == Verdict::Again(Cause::Nonce))
+            .then(|| dpop::nonce(headers).ok())
+            .flatten();
+        if asked.is_none() {
+            self.learn_nonce(core, cell, headers);
+        }
+        self.own_nonce = asked;
         // SU-4, ERR-4: a token that is good and not good enough is not renewed.
         if status == StatusCode::UNAUTHORIZED
             && let Some(step_up) = challenge::step_up(&challenge::challenges(headers))
         {
             return Err(step_up.into());
         }
-        let cause = match judge(&seen, &mut self.spent) {
+        let cause = match verdict {
             Verdict::Take => return Ok(Next::Take),
             Verdict::Refuse(fault) => {
                 return Err(Violation::DpopNonce {
-                    endpoint: Endpoint::Resource,
+                    endpoint: self.endpoint,
                     fault,
                 }
                 .into());
@@ -172,7 +213,7 @@ impl Prepared {
         {
             return Ok(Next::Take);
         }
-        again(Endpoint::Resource, cause);
+        again(self.endpoint, cause);
         self.prove(core, cell).await?;
         Ok(Next::Again(self, cause))
     }

@@ -64,7 +64,7 @@ fn job(
     generation: u64,
 ) -> impl Future<Output = Result<(), Error>> + Send + 'static {
     let (core, cell) = (core.clone(), cell.clone());
-    let span = tracing::info_span!("fapi.refresh", session = cell.id.as_str());
+    let span = tracing::info_span!("fapi.refresh", session = cell.id.tag());
     let job = async move {
         // Another run may have ended between the question and this answer.
         if cell.generation()? != generation {
@@ -73,7 +73,7 @@ fn job(
         let outcome = renew(&core, &cell).await;
         if let Err(error) = &outcome {
             tracing::warn!(
-                session = cell.id.as_str(),
+                session = cell.id.tag(),
                 code = error.code(),
                 "refresh failed"
             );
@@ -102,13 +102,16 @@ async fn renew(core: &Core, cell: &Cell) -> Result<(), Error> {
         response,
         complete: checked.is_ok(),
     };
-    if !cell.replace(refreshed, sent_at) {
+    if !cell.replace(refreshed, sent_at, PAUSE) {
         // Logged out meanwhile: what the server has just given is given back.
-        revoke(core, cell).await?;
+        if let Err(error) = revoke(core, cell).await {
+            // It is kept, and the next logout() tells the server again.
+            tracing::warn!(code = error.code(), "revocation failed");
+        }
         return Err(SignInAgain::LoggedOut.into());
     }
     if checked.is_ok() {
-        tracing::info!(session = cell.id.as_str(), "session updated");
+        tracing::info!(session = cell.id.tag(), "session updated");
     }
     checked
 }
@@ -155,8 +158,8 @@ fn failed(core: &Core, cell: &Cell, error: Error, lost: bool) -> Error {
             } else {
                 SignInAgain::RefreshTokenRefused
             };
-            end(core, cell, cause.clone());
-            cause.into()
+            // Where the user logged out meanwhile, that is why.
+            end(core, cell, cause).into()
         }
         _ => {
             cell.failed(lost, core.now(), PAUSE);
@@ -165,13 +168,14 @@ fn failed(core: &Core, cell: &Cell, error: Error, lost: bool) -> Error {
     }
 }
 
-/// Ends a session and forgets it.
-pub(crate) fn end(core: &Core, cell: &Cell, cause: SignInAgain) {
+/// Ends a session and forgets it. The cause that comes back is the first one there was.
+pub(crate) fn end(core: &Core, cell: &Cell, cause: SignInAgain) -> SignInAgain {
+    let cause = cell.end(cause);
     tracing::info!(
-        session = cell.id.as_str(),
+        session = cell.id.tag(),
         cause = cause.code(),
         "session ended"
     );
-    cell.end(cause);
     core.shared.sessions.remove(&core.session_key(&cell.id));
+    cause
 }

@@ -57,7 +57,14 @@ pub(crate) async fn send(
     cell: &Arc<Cell>,
     mut call: Call,
 ) -> Result<Response<Bytes>, Error> {
-    let mut prepared = Prepared::new(core, cell, call.method.clone(), call.url.clone()).await?;
+    let mut prepared = Prepared::new(
+        core,
+        cell,
+        call.endpoint,
+        call.method.clone(),
+        call.url.clone(),
+    )
+    .await?;
     loop {
         let spare = call.body.try_clone();
         let body = std::mem::replace(&mut call.body, RequestBody::empty());
@@ -81,6 +88,7 @@ pub(crate) async fn send(
         }
         // DPOP-body
         let Some(spare) = spare else {
+            again.share_nonce(core, cell);
             return Err(NotReplayable {
                 reason: cause.name(),
                 response,

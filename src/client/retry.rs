@@ -69,7 +69,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) proof: bool,
     /// The nonce in that proof.
     pub(crate) nonce: Option<&'a str>,
-    /// Whether the `Date` of this answer has moved our clock offset.
+    /// Whether our clock offset is another one now, by the `Date` of this answer or of one that came
+    /// meanwhile, than when the request was signed.
     pub(crate) clock_moved: bool,
 }
 
@@ -137,3 +138,6 @@ fn token(challenges: &[Challenge], spent: &mut Spent) -> Verdict {
         Verdict::Take
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,13 +33,30 @@ impl Nonces {
         last.get(&(origin.clone(), role)).cloned()
     }
 
-    /// DPOP-8.2: learns from any answer, a success as well as an error.
-    pub(crate) fn learn(&self, origin: &Origin, role: Role, headers: &HeaderMap) {
-        if let Ok(nonce) = dpop::nonce(headers) {
+    /// DPOP-8.2: learns from any answer, a success as well as an error. `own` is the nonce that a
+    /// challenge gave to this request alone; it becomes everybody's where the answer brings no other.
+    pub(crate) fn learn(
+        &self,
+        origin: &Origin,
+        role: Role,
+        own: Option<&str>,
+        headers: &HeaderMap,
+    ) {
+        if let Some(nonce) = dpop::nonce(headers).ok().or_else(|| own.map(str::to_owned)) {
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
             last.insert((origin.clone(), role), nonce);
         }
     }
+}
+
+/// What one attempt was signed with; its answer is judged by it.
+#[derive(Clone, Debug)]
+pub(crate) struct Signed {
+    /// When, by our clock.
+    pub(crate) at: Timestamp,
+    /// What was added to that for this server, in seconds.
+    pub(crate) offset: i64,
+    pub(crate) nonce: Option<String>,
 }
 
 /// How far each server's clock is from ours, in seconds (SP-5.3.3.1-N1, OP-5). It moves the times in
@@ -50,28 +67,40 @@ pub(crate) struct ClockOffsets {
 }
 
 impl ClockOffsets {
-    /// The time to sign with for this server.
-    pub(crate) fn time_for(&self, origin: &Origin, now: Timestamp) -> Timestamp {
+    /// What to add to our time for this server.
+    pub(crate) fn offset(&self, origin: &Origin) -> i64 {
         let offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
-        now.plus_seconds(offsets.get(origin).copied().unwrap_or(0))
+        offsets.get(origin).copied().unwrap_or(0)
     }
 
-    /// Learns from the `Date` of an answer that just came; whether that moved the offset.
-    pub(crate) fn learn(&self, origin: &Origin, headers: &HeaderMap, now: Timestamp) -> bool {
+    /// Learns from the `Date` of an answer to a request that was signed at `sent_at`; whether the
+    /// offset is another one now than that which the request was signed with. Of several requests
+    /// that were refused at once, all are told so.
+    ///
+    /// The server wrote the date between the two times. What fits in between, such as a body that came
+    /// slowly, is no error of a clock.
+    pub(crate) fn learn(
+        &self,
+        origin: &Origin,
+        headers: &HeaderMap,
+        signed: &Signed,
+        now: Timestamp,
+    ) -> bool {
         let Some(date) = date_of(headers) else {
             return false;
         };
-        let seen = date
-            .seconds_since(now)
-            .clamp(-CLOCK_OFFSET_LIMIT, CLOCK_OFFSET_LIMIT);
+        let least = date.seconds_since(now.max(signed.at));
+        let most = date.seconds_since(signed.at);
         let mut offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
         let known = offsets.entry(origin.clone()).or_insert(0);
-        let moved = seen.saturating_sub(*known).abs() > CLOCK_OFFSET_FLOOR;
-        if moved {
+        let seen = (*known)
+            .clamp(least, most)
+            .clamp(-CLOCK_OFFSET_LIMIT, CLOCK_OFFSET_LIMIT);
+        if seen.saturating_sub(*known).abs() > CLOCK_OFFSET_FLOOR {
             *known = seen;
             tracing::info!(origin = origin.as_str(), seconds = seen, "clock offset");
         }
-        moved
+        known.saturating_sub(signed.offset).abs() > CLOCK_OFFSET_FLOOR
     }
 }
 
@@ -111,12 +140,28 @@ mod tests {
     fn nonces_are_kept_apart() {
         let nonces = Nonces::default();
         let (one, two) = (origin("https://one.example"), origin("https://two.example"));
-        nonces.learn(&one, Role::Resource, &headers(&[("dpop-nonce", "a")]));
+        nonces.learn(&one, Role::Resource, None, &headers(&[("dpop-nonce", "a")]));
         assert_eq!(nonces.get(&one, Role::Resource).as_deref(), Some("a"));
         assert_eq!(nonces.get(&one, Role::AuthorizationServer), None);
         assert_eq!(nonces.get(&two, Role::Resource), None);
-        nonces.learn(&one, Role::Resource, &headers(&[]));
+        nonces.learn(&one, Role::Resource, None, &headers(&[]));
         assert_eq!(nonces.get(&one, Role::Resource).as_deref(), Some("a"));
+    }
+
+    /// 784111777 is the date below.
+    const DATE: i64 = 784_111_777;
+
+    fn dated() -> HeaderMap {
+        headers(&[("date", "Sun, 06 Nov 1994 08:49:37 GMT")])
+    }
+
+    /// A request that was signed when the server's clock was `ahead` of ours.
+    fn signed(ahead: i64, offset: i64) -> Signed {
+        Signed {
+            at: Timestamp::from_seconds(DATE - ahead),
+            offset,
+            nonce: None,
+        }
     }
 
     /// SP-5.3.3.1-N1, OP-5: an offset is learned beyond 5 seconds and kept within 10 minutes.
@@ -124,18 +169,52 @@ mod tests {
     fn offsets_have_a_floor_and_a_limit() {
         let offsets = ClockOffsets::default();
         let server = origin("https://as.example");
-        // 784111777 is the date below.
-        let at = |offset: i64| Timestamp::from_seconds(784_111_777 - offset);
-        let date = headers(&[("date", "Sun, 06 Nov 1994 08:49:37 GMT")]);
-        assert!(!offsets.learn(&server, &date, at(5)));
-        assert_eq!(offsets.time_for(&server, at(5)), at(5));
-        assert!(offsets.learn(&server, &date, at(-300)));
-        assert_eq!(offsets.time_for(&server, at(-300)), at(0));
-        assert!(!offsets.learn(&server, &date, at(-304)));
-        assert!(offsets.learn(&server, &date, at(100_000)));
-        assert_eq!(offsets.time_for(&server, at(0)), at(-600));
-        let other = origin("https://other.example");
-        assert_eq!(offsets.time_for(&other, at(0)), at(0));
+        let learn = |ahead: i64| {
+            let signed = signed(ahead, offsets.offset(&server));
+            offsets.learn(&server, &dated(), &signed, signed.at)
+        };
+        for (ahead, moved, offset) in [
+            (5, false, 0),
+            (-300, true, -300),
+            (-304, false, -300),
+            (100_000, true, 600),
+            (601, false, 600),
+            (0, true, 0),
+        ] {
+            assert_eq!(learn(ahead), moved, "{ahead}");
+            assert_eq!(offsets.offset(&server), offset, "{ahead}");
+        }
+        assert_eq!(offsets.offset(&origin("https://other.example")), 0);
+    }
+
+    /// SP-5.3.3.1-N1: of two requests that were signed with the wrong time, the second to be answered
+    /// is told as well, though the first has taught the offset already.
+    #[test]
+    fn all_who_signed_with_the_wrong_time_are_told() {
+        let offsets = ClockOffsets::default();
+        let server = origin("https://as.example");
+        for _ in 0..2 {
+            assert!(offsets.learn(&server, &dated(), &signed(300, 0), signed(300, 0).at));
+        }
+        assert!(!offsets.learn(&server, &dated(), &signed(300, 300), signed(300, 0).at));
+    }
+
+    /// SP-5.3.3.1-N1: an answer that took a minute does not make the clocks differ by a minute.
+    #[test]
+    fn a_slow_answer_moves_nothing() {
+        let offsets = ClockOffsets::default();
+        let server = origin("https://as.example");
+        let late = Timestamp::from_seconds(DATE + 60);
+        assert!(!offsets.learn(&server, &dated(), &signed(1, 0), late));
+        assert_eq!(offsets.offset(&server), 0);
+        // 300 ahead when it was sent, 240 when it came: the least change that explains it.
+        assert!(offsets.learn(
+            &server,
+            &dated(),
+            &signed(300, 0),
+            Timestamp::from_seconds(DATE - 240)
+        ));
+        assert_eq!(offsets.offset(&server), 240);
     }
 
     /// An answer out of a cache says nothing about the time.
@@ -144,6 +223,8 @@ mod tests {
         let offsets = ClockOffsets::default();
         let cached = headers(&[("date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("age", "60")]);
         let server = origin("https://as.example");
-        assert!(!offsets.learn(&server, &cached, Timestamp::from_seconds(0)));
+        let now = Timestamp::from_seconds(0);
+        assert!(!offsets.learn(&server, &cached, &signed(DATE, 0), now));
+        assert_eq!(offsets.offset(&server), 0);
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::Method;
+use serde_json::Value;
 use url::Url;
 
 use super::api::ApiRequest;
@@ -12,7 +13,7 @@ use super::core::Core;
 use super::servers::Nonces;
 use super::session::SessionId;
 use super::tokens::{Cell, Grant, Tokens};
-use crate::error::{ConfigError, Endpoint, Error, SignInAgain};
+use crate::error::{ConfigError, Endpoint, Error, SignInAgain, Violation};
 use crate::protocol::authorization_request::{self as request, AuthorizationDetail};
 use crate::protocol::token;
 
@@ -93,6 +94,10 @@ impl ServiceRequest {
         };
         let answer = authorization_server::send(&core, call).await?;
         let response = token::response(answer, sent_at)?;
+        // RAR-7: what was asked for in detail is answered in detail.
+        if !self.authorization_details.is_empty() && response.authorization_details.is_none() {
+            return Err(Violation::MissingAuthorizationDetails.into());
+        }
         let tokens = Tokens::new(response, self.scope.as_deref(), sent_at);
         let grant = Grant::Client { form };
         let cell = Arc::new(Cell::new(SessionId::random()?, key, nonces, grant, tokens));
@@ -131,6 +136,14 @@ impl Service {
     /// [`SignInAgain`] never in practice: a token of the client's own does not end.
     pub fn scope(&self) -> Result<Option<String>, SignInAgain> {
         self.cell.scope()
+    }
+
+    /// The authorization details that were granted (RFC 9396 section 7).
+    ///
+    /// # Errors
+    /// As those of [`scope`](Self::scope).
+    pub fn authorization_details(&self) -> Result<Option<Vec<Value>>, SignInAgain> {
+        self.cell.authorization_details()
     }
 
     /// The RFC 7638 thumbprint of the key that the token is bound to.

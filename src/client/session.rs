@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::Method;
 use serde_json::Value;
 
-use super::api::ApiRequest;
+use super::api::{ApiRequest, api_failure};
 use super::core::Core;
 use super::documents::JwksCache;
 use super::finish::is_unknown_key;
@@ -17,6 +17,7 @@ use super::resource;
 use super::revoke::revoke;
 use super::tokens::{Cell, Grant};
 use crate::error::{ConfigError, Endpoint, Error, KeyError, SignInAgain, StepUp};
+use crate::jose::{base64url, sha256};
 use crate::protocol::answer::Answer;
 use crate::protocol::id_token::IdToken;
 use crate::protocol::userinfo::{self, UserInfo};
@@ -25,12 +26,22 @@ use crate::time::Timestamp;
 
 /// The name of a session, 43 characters of base64url. It is hard to guess, yet no credential: whether
 /// a visitor may use the session is for the program to know.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+///
+/// Neither `Debug` nor logs show it: they have the first characters of its hash,
+/// [`SessionId::tag`].
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SessionId(String);
 
 impl SessionId {
     pub(crate) fn random() -> Result<Self, KeyError> {
         Ok(Self(random_text()?.to_string()))
+    }
+
+    /// What stands for the session in logs: 8 characters of the hash of its id.
+    #[must_use]
+    pub fn tag(&self) -> String {
+        let hash = base64url(&sha256(self.0.as_bytes()));
+        hash.chars().take(8).collect()
     }
 
     /// The text, for a program's own records.
@@ -52,9 +63,9 @@ impl From<String> for SessionId {
     }
 }
 
-impl fmt::Display for SessionId {
+impl fmt::Debug for SessionId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        write!(formatter, "SessionId({})", self.tag())
     }
 }
 
@@ -169,7 +180,7 @@ impl Session {
     /// As those of [`ApiRequest::send`].
     pub async fn prepare(&self, method: Method, url: impl AsRef<str>) -> Result<Prepared, Error> {
         let url = resource::allowed(&self.core, url.as_ref())?;
-        Prepared::new(&self.core, &self.cell, method, url).await
+        Prepared::new(&self.core, &self.cell, Endpoint::Resource, method, url).await
     }
 
     /// Learns from the answer to a prepared request, and says whether it has to go out once more.
@@ -209,6 +220,9 @@ impl Session {
         let subject = self.subject().ok_or(ConfigError::NoSubject)?;
         let url = core.endpoint(Endpoint::UserInfo).await?;
         let response = resource::get_userinfo(&self.core, &self.cell, url).await?;
+        if response.status().is_client_error() {
+            return Err(api_failure(&response, String::new()).into());
+        }
         let answer = Answer::new(Endpoint::UserInfo, response);
         let Some(token) = userinfo::signed(&answer, core.signed_userinfo)? else {
             return userinfo::plain(&answer, subject);
@@ -227,10 +241,12 @@ impl Session {
             )
         };
         match read(&keys) {
-            Err(violation) if is_unknown_key(&violation) => match jwks.renewed(core).await? {
-                Some(keys) => Ok(read(&keys)?),
-                None => Err(violation.into()),
-            },
+            Err(violation) if is_unknown_key(&violation) => {
+                match jwks.renewed(core, &keys).await? {
+                    Some(keys) => Ok(read(&keys)?),
+                    None => Err(violation.into()),
+                }
+            }
             read => Ok(read?),
         }
     }
@@ -263,7 +279,7 @@ impl fmt::Debug for Session {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Session")
-            .field("id", &self.cell.id.as_str())
+            .field("id", &self.cell.id)
             .field("issuer", &self.core.issuer().as_str())
             .finish_non_exhaustive()
     }

@@ -31,12 +31,7 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
     where
         F: Future<Output = T> + Send + 'static,
     {
-        let mut running = self.start(job)?;
-        let ended = running.wait_for(Option::is_some).await;
-        match ended.as_deref() {
-            Ok(Some(outcome)) => Ok(outcome.clone()),
-            _ => Err(TransportError::new(TransportFault::Broken).into()),
-        }
+        outcome(self.start(job)?).await
     }
 
     /// Joins the run that is under way, or begins one, and does not wait.
@@ -51,12 +46,8 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         F: Future<Output = T> + Send + 'static,
     {
         let mut slot = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = slot.as_ref() {
-            // A run is under way while it has no outcome and its sender still lives.
-            let alive = running.has_changed().is_ok() && running.borrow().is_none();
-            if alive {
-                return Ok(running.clone());
-            }
+        if let Some(running) = slot.as_ref().filter(|running| is_under_way(running)) {
+            return Ok(running.clone());
         }
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
         let (sender, receiver) = watch::channel(None);
@@ -67,6 +58,31 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         });
         *slot = Some(receiver.clone());
         Ok(receiver)
+    }
+
+    /// The run that is under way, if there is one.
+    pub(crate) fn under_way(&self) -> Option<watch::Receiver<Option<T>>> {
+        let slot = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.as_ref()
+            .filter(|running| is_under_way(running))
+            .cloned()
+    }
+}
+
+/// A run is under way while it has no outcome and its sender still lives.
+fn is_under_way<T>(running: &watch::Receiver<Option<T>>) -> bool {
+    running.has_changed().is_ok() && running.borrow().is_none()
+}
+
+/// Waits for the end of a run.
+///
+/// # Errors
+/// [`TransportFault::Broken`] where the runtime ended the job, or the job panicked.
+pub(crate) async fn outcome<T: Clone>(mut run: watch::Receiver<Option<T>>) -> Result<T, Error> {
+    let ended = run.wait_for(Option::is_some).await;
+    match ended.as_deref() {
+        Ok(Some(outcome)) => Ok(outcome.clone()),
+        _ => Err(TransportError::new(TransportFault::Broken).into()),
     }
 }
 

@@ -204,7 +204,7 @@ impl Cell {
 
     /// Puts new tokens in the place of the old ones; `false` where the session was logged out
     /// meanwhile. A new refresh token is then to be revoked as the old one is.
-    pub(crate) fn replace(&self, refreshed: Refreshed, now: Timestamp) -> bool {
+    pub(crate) fn replace(&self, refreshed: Refreshed, now: Timestamp, pause: Duration) -> bool {
         match &mut *self.state() {
             State::Live(tokens) => {
                 let Refreshed { response, complete } = refreshed;
@@ -223,6 +223,8 @@ impl Cell {
                     }
                     tokens.generation += 1;
                     tokens.pause_until = None;
+                } else {
+                    tokens.pause_until = Some(now.plus(pause));
                 }
                 true
             }
@@ -251,22 +253,26 @@ impl Cell {
         self.live(|tokens| tokens.answer_lost).unwrap_or(false)
     }
 
-    /// Ends the session. The first cause stays.
-    pub(crate) fn end(&self, because: SignInAgain) {
+    /// Ends the session, and says why it has ended: the first cause stays.
+    pub(crate) fn end(&self, because: SignInAgain) -> SignInAgain {
         let mut state = self.state();
-        if let State::Live(tokens) = &mut *state {
-            let unrevoked = match because {
-                SignInAgain::LoggedOut => vec![Unrevoked {
-                    refresh_token: tokens.refresh_token.take(),
-                    access_token: tokens.access_token.clone(),
-                }],
-                // The server takes these tokens no longer.
-                _ => Vec::new(),
-            };
-            *state = State::Ended {
-                cause: because,
-                unrevoked,
-            };
+        match &mut *state {
+            State::Ended { cause, .. } => cause.clone(),
+            State::Live(tokens) => {
+                let unrevoked = match because {
+                    SignInAgain::LoggedOut => vec![Unrevoked {
+                        refresh_token: tokens.refresh_token.take(),
+                        access_token: tokens.access_token.clone(),
+                    }],
+                    // The server takes these tokens no longer.
+                    _ => Vec::new(),
+                };
+                *state = State::Ended {
+                    cause: because.clone(),
+                    unrevoked,
+                };
+                because
+            }
         }
     }
 

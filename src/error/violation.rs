@@ -124,7 +124,7 @@ pub enum Violation {
     State,
     /// The browser has no login under way: it is not the one that began, or the login was finished
     /// or is too old.
-    #[error("no login is under way in this browser; begin a new one ({})", self.clause())]
+    #[error("no login is under way in this browser (it began elsewhere, was finished, is too old, or the process that kept it is gone); begin a new one ({})", self.clause())]
     NoSuchLogin,
     /// The callback carries a token, or a signed response that was not asked for.
     #[error("the callback carries {name:?}, which was not asked for ({})", self.clause())]

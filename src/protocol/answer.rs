@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, DATE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
 use zeroize::Zeroize;
@@ -12,7 +12,7 @@ use crate::error::{
     Denied, Endpoint, Error, OAuthError, TransportError, TransportFault, Violation,
 };
 use crate::jose::parse_object;
-use crate::profile::{CACHE_DEFAULT, CACHE_MAX, CACHE_MIN};
+use crate::profile::{CACHE_DEFAULT, CACHE_MAX, CACHE_MIN, RETRY_AFTER_MAX};
 
 /// An answer, read to its end.
 pub(crate) struct Answer {
@@ -130,11 +130,20 @@ impl Answer {
     }
 }
 
-/// How long the server asks to wait, at most a day.
+/// How long the server asks to wait, at most a day. Where it names a point in time, that is counted
+/// from the answer's own `Date` (RFC 9110 section 10.2.3).
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    let seconds = text.trim().parse::<u64>().ok()?;
-    Some(Duration::from_secs(seconds.min(86_400)))
+    let text = |name| Some(headers.get(name)?.to_str().ok()?.trim());
+    let asked = text(RETRY_AFTER)?;
+    let wait = match asked.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let until = httpdate::parse_http_date(asked).ok()?;
+            let sent = httpdate::parse_http_date(text(DATE)?).ok()?;
+            until.duration_since(sent).unwrap_or_default()
+        }
+    };
+    Some(wait.min(RETRY_AFTER_MAX))
 }
 
 /// META-8: how long a document may be kept: what the server says, within bounds.
@@ -144,8 +153,9 @@ pub(crate) fn cache_life(headers: &HeaderMap) -> Duration {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .find_map(|directive| directive.trim().strip_prefix("max-age="))
-        .and_then(|seconds| seconds.trim_matches('"').parse().ok())
+        .filter_map(|directive| directive.trim().split_once('='))
+        .find(|(name, _)| name.eq_ignore_ascii_case("max-age"))
+        .and_then(|(_, seconds)| seconds.trim_matches('"').parse().ok())
         .map_or(CACHE_DEFAULT, Duration::from_secs)
         .clamp(CACHE_MIN, CACHE_MAX)
 }
@@ -245,6 +255,28 @@ mod tests {
         );
     }
 
+    /// ERR-12: the wait that a server asks for, in seconds or until a date, and no longer than a day.
+    #[test]
+    fn a_wait_is_read_in_both_forms() {
+        let wait = |asked: &'static str| {
+            let headers = HeaderMap::from_iter([
+                (RETRY_AFTER, http::HeaderValue::from_static(asked)),
+                (
+                    DATE,
+                    http::HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"),
+                ),
+            ]);
+            retry_after(&headers).map(|wait| wait.as_secs())
+        };
+        assert_eq!(wait("7"), Some(7));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:50:37 GMT"), Some(60));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
+        assert_eq!(wait("Fri, 31 Dec 1999 23:59:59 GMT"), Some(86_400));
+        assert_eq!(wait("99999999"), Some(86_400));
+        assert_eq!(wait("soon"), None);
+        assert_eq!(wait("-1"), None);
+    }
+
     /// META-8: the life of a document stays within bounds.
     #[test]
     fn cache_life_has_bounds() {
@@ -254,6 +286,7 @@ mod tests {
             cache_life(&headers)
         };
         assert_eq!(life("public, max-age=900"), Duration::from_secs(900));
+        assert_eq!(life("no-cache, Max-Age=\"900\""), Duration::from_secs(900));
         assert_eq!(life("max-age=1"), CACHE_MIN);
         assert_eq!(life("max-age=99999999"), CACHE_MAX);
         assert_eq!(life("no-store"), CACHE_DEFAULT);

@@ -1,6 +1,7 @@
 //! The parameters of a login, as they are pushed to the server (RFC 6749 section 4.1.1, OIDC Core
 //! section 3.1.2.1, RFC 8707, RFC 9396).
 
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -119,6 +120,9 @@ impl LoginParameters {
                 self.id_token_hint.as_ref().map(IdTokenHint::expose),
             );
         form = form.and(target(&self.resources, &self.authorization_details));
+        if let Some(name) = form.empty_field() {
+            return Err(ConfigError::Parameter(name.to_owned()));
+        }
         for (name, value) in &self.extra {
             if RESERVED.contains(&name.as_str()) {
                 return Err(ConfigError::ReservedParameter(name.clone()));
@@ -166,6 +170,17 @@ pub(crate) fn scope(text: &str) -> Result<String, ConfigError> {
         return Err(ConfigError::Scope);
     }
     Ok(words.join(" "))
+}
+
+/// The words of several scopes, each once.
+pub(crate) fn merged_scope<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let mut words: Vec<&str> = Vec::new();
+    for word in scopes.into_iter().flat_map(str::split_ascii_whitespace) {
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    joined(&words)
 }
 
 /// RI-2: an absolute URI without fragment.
@@ -320,7 +335,9 @@ impl ClaimRequest {
 }
 
 /// One element of `authorization_details` (RFC 9396 section 2): an object with a `type`.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Its `Debug` shows the type, and only the names of the other members: they may be account numbers.
+#[derive(Clone, PartialEq)]
 pub struct AuthorizationDetail {
     kind: String,
     members: Map<String, Value>,
@@ -354,6 +371,13 @@ impl AuthorizationDetail {
         let mut json = self.members.clone();
         json.insert("type".to_owned(), self.kind.clone().into());
         Value::Object(json)
+    }
+}
+
+impl fmt::Debug for AuthorizationDetail {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "AuthorizationDetail({}) ", self.kind)?;
+        formatter.debug_set().entries(self.members.keys()).finish()
     }
 }
 

@@ -68,6 +68,18 @@ pub(crate) struct Unchecked {
     foreign: Option<&'static str>,
 }
 
+/// The parameters that mean something in a callback.
+const PARAMETERS: [&str; 8] = [
+    "iss",
+    "state",
+    "error",
+    "error_description",
+    "code",
+    "response",
+    "access_token",
+    "id_token",
+];
+
 /// A login that is under way in the browser that the callback came through.
 pub(crate) struct Candidate<'a> {
     pub(crate) issuer: &'a Issuer,
@@ -90,30 +102,44 @@ pub(crate) fn read(callback: &Callback) -> Result<Unchecked, Violation> {
         return Err(Violation::Callback);
     }
     let mut read = Unchecked::default();
-    for pair in query_of(raw).split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = decode(name)?;
-        let value = decode(value)?;
+    let (query, fragment) = parts_of(raw);
+    for pair in pairs(query) {
+        let (name, value) = pair?;
         read.take(&name, value)?;
+    }
+    for pair in pairs(fragment) {
+        let (name, _) = pair?;
+        read.refuse(&name);
     }
     Ok(read)
 }
 
-/// The query or form within what a program hands over. A fragment counts as well: it is where a
-/// server that was tricked would put tokens, which are then refused by name.
-fn query_of(raw: &str) -> String {
+/// The query or form within what a program hands over, and the fragment. Nothing of ours comes in a
+/// fragment: it is where a server that was tricked would put tokens.
+fn parts_of(raw: &str) -> (&str, &str) {
     let (before, fragment) = raw.split_once('#').unwrap_or((raw, ""));
-    let address = before
-        .split(['=', '&'])
-        .next()
-        .is_some_and(|start| start.contains('?'));
+    let address = ["/", "?", "https://", "http://"]
+        .iter()
+        .any(|start| before.starts_with(start))
+        || before
+            .split(['=', '&'])
+            .next()
+            .is_some_and(|start| start.contains('?'));
     let query = match before.split_once('?') {
         Some((_, query)) if address => query,
-        _ if before.starts_with('/') || before.starts_with("https://") => "",
-        _ if before.starts_with("http://") => "",
+        None if address => "",
         _ => before,
     };
-    format!("{query}&{fragment}")
+    (query, fragment)
+}
+
+type Pair = (Zeroizing<String>, Zeroizing<String>);
+
+fn pairs(text: &str) -> impl Iterator<Item = Result<Pair, Violation>> {
+    text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Ok((decode(name)?, decode(value)?))
+    })
 }
 
 /// Form decoding that forgives nothing: a broken escape or broken UTF-8 is an error.
@@ -163,6 +189,12 @@ impl Unchecked {
             "id_token" => once(&mut self.foreign, "id_token", "id_token"),
             _ => Ok(()),
         }
+    }
+
+    /// A parameter in the fragment: `response_mode` is `query`, so none was asked for there.
+    fn refuse(&mut self, name: &str) {
+        let known = PARAMETERS.iter().find(|known| **known == name);
+        self.foreign = self.foreign.or(known.copied());
     }
 
     /// Finds the login that this callback answers, among those of the browser that it came through.
@@ -280,7 +312,8 @@ mod tests {
             format!("?{GOOD}"),
             format!("/cb?{GOOD}"),
             format!("https://app.example/cb?{GOOD}"),
-            format!("https://app.example/cb?{GOOD}#_"),
+            format!("https://app.example/cb?{GOOD}#_=_"),
+            format!("https://app.example/cb;tenant=1&x?{GOOD}"),
             format!("http://127.0.0.1:5/cb?x=1&{GOOD}&unknown=2"),
             format!("x=a?b&{GOOD}"),
             format!("/cb?x=a?b&{GOOD}"),
@@ -363,6 +396,12 @@ mod tests {
                 assert_eq!(violation(&raw), Violation::FrontChannel { name });
             }
         }
+        for name in PARAMETERS {
+            let raw = format!("/cb?{GOOD}#_=_&{name}=x");
+            assert_eq!(violation(&raw), Violation::FrontChannel { name });
+        }
+        // What stands in a fragment is never an answer.
+        assert_eq!(violation(&format!("/cb#{GOOD}")), Violation::MissingIssuer);
     }
 
     /// Neither `code` nor `error`, or an empty code.

@@ -47,6 +47,12 @@ impl Form {
         self.fields.iter().any(|(known, _)| known == name)
     }
 
+    /// R6749-3.2: the first field that is empty.
+    pub(crate) fn empty_field(&self) -> Option<&str> {
+        let empty = |(_, value): &&(Cow<'static, str>, Zeroizing<String>)| value.is_empty();
+        self.fields.iter().find(empty).map(|(name, _)| &**name)
+    }
+
     /// The form with the fields of another behind its own.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.fields.extend(other.fields);

@@ -1,5 +1,6 @@
 //! ID tokens (OIDC Core sections 2, 3.1.3.7, 3.1.3.8 and 12.2).
 
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -35,6 +36,13 @@ pub(crate) struct Asked {
     pub(crate) acr: Option<Vec<String>>,
 }
 
+impl Asked {
+    /// Whether there is anything that only an ID token can show.
+    pub(crate) const fn is_something(&self) -> bool {
+        self.max_age.is_some() || self.auth_time || self.acr.is_some()
+    }
+}
+
 /// What an ID token is held against.
 pub(crate) enum Occasion<'a> {
     /// The answer to a login.
@@ -51,10 +59,13 @@ pub(crate) enum Occasion<'a> {
 }
 
 /// Who logged in, and how. Every check has passed.
-#[derive(Clone, Debug)]
+///
+/// Its `Debug` names the claims and shows none of them.
+#[derive(Clone)]
 pub struct IdToken {
     claims: Map<String, Value>,
     subject: String,
+    auth_time: Option<Timestamp>,
     nonce: Option<Nonce>,
     raw: IdTokenHint,
 }
@@ -75,11 +86,8 @@ impl IdToken {
 
     /// When the user authenticated (`auth_time`).
     #[must_use]
-    pub fn auth_time(&self) -> Option<Timestamp> {
-        self.claims
-            .get("auth_time")?
-            .as_i64()
-            .map(Timestamp::from_seconds)
+    pub const fn auth_time(&self) -> Option<Timestamp> {
+        self.auth_time
     }
 
     /// The session at the server (`sid`), for back-channel logout.
@@ -104,6 +112,13 @@ impl IdToken {
     #[must_use]
     pub const fn hint(&self) -> &IdTokenHint {
         &self.raw
+    }
+}
+
+impl fmt::Debug for IdToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("IdToken ")?;
+        formatter.debug_set().entries(self.claims.keys()).finish()
     }
 }
 
@@ -191,6 +206,7 @@ fn verify(
     access_token_hash(claims, jws.algorithm(), access_token)?;
     Ok(IdToken {
         subject: subject.to_owned(),
+        auth_time: claims.seconds("auth_time")?,
         nonce: claims.text("nonce")?.map(Nonce::new),
         raw: IdTokenHint::new(token),
         claims: claims.as_map().clone(),
@@ -321,7 +337,7 @@ fn same_user(claims: &Claims, subject: &str, first: &IdToken) -> Result<(), Fail
     {
         return Err(JwtFault::Nonce.into());
     }
-    match (claims.seconds("auth_time")?, first.auth_time()) {
+    match (claims.seconds("auth_time")?, first.auth_time) {
         (Some(now), Some(then)) if now != then => Err(JwtFault::AuthTime.into()),
         _ => Ok(()),
     }

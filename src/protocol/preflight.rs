@@ -50,6 +50,16 @@ impl Findings {
     }
 }
 
+/// A list of a server's, short enough for a message.
+fn shown(names: &[String]) -> String {
+    let first: Vec<String> = names
+        .iter()
+        .take(12)
+        .map(|name| name.chars().take(40).collect())
+        .collect();
+    format!("{first:?}")
+}
+
 fn endpoints(metadata: &ServerMetadata, settings: &Settings, findings: &mut Findings) {
     let mut demand = |rule: Rule, member: &str, there: bool| {
         if !there {
@@ -74,6 +84,13 @@ fn endpoints(metadata: &ServerMetadata, settings: &Settings, findings: &mut Find
             "pushed_authorization_request_endpoint",
             metadata.pushed_authorization_request_endpoint.is_some(),
         );
+        // JAR-9
+        if metadata.flag("require_signed_request_object") == Some(true) {
+            findings.broken(
+                Rule::SignedRequestObject,
+                "require_signed_request_object is true, and this client signs no request objects",
+            );
+        }
     }
     if let Some(grants) = metadata.list("grant_types_supported") {
         let wanted = if settings.login {
@@ -96,7 +113,7 @@ fn client_authentication(metadata: &ServerMetadata, settings: &Settings, finding
         Some(methods) if methods.iter().any(|method| method == "private_key_jwt") => {}
         Some(methods) => findings.broken(
             Rule::ClientAuthentication,
-            format!("token_endpoint_auth_methods_supported lacks private_key_jwt, it has {methods:?}"),
+            format!("token_endpoint_auth_methods_supported lacks private_key_jwt, it has {}", shown(&methods)),
         ),
         // META-6: an absent list means client_secret_basic.
         None => findings.broken(
@@ -109,8 +126,9 @@ fn client_authentication(metadata: &ServerMetadata, settings: &Settings, finding
         Some(algorithms) if !settings.assertion.is_in(&algorithms) => findings.broken(
             Rule::ClientAssertionAlgorithm,
             format!(
-                "the client key signs {}, and token_endpoint_auth_signing_alg_values_supported has {algorithms:?}; use a key of one of these that FAPI 2.0 allows",
-                settings.assertion
+                "the client key signs {}, and token_endpoint_auth_signing_alg_values_supported has {}; use a key of one of these that FAPI 2.0 allows",
+                settings.assertion,
+                shown(&algorithms)
             ),
         ),
         Some(_) => {}
@@ -127,8 +145,9 @@ fn sender_constraint(metadata: &ServerMetadata, settings: &Settings, findings: &
         Some(algorithms) if !settings.dpop.is_in(&algorithms) => findings.broken(
             Rule::SenderConstraint,
             format!(
-                "DPoP keys sign {}, and dpop_signing_alg_values_supported has {algorithms:?}",
-                settings.dpop
+                "DPoP keys sign {}, and dpop_signing_alg_values_supported has {}",
+                settings.dpop,
+                shown(&algorithms)
             ),
         ),
         Some(_) => {}
@@ -145,7 +164,10 @@ fn login(metadata: &ServerMetadata, findings: &mut Findings) {
         Some(types) if types.iter().any(|kind| kind == "code") => {}
         Some(types) => findings.broken(
             Rule::ResponseType,
-            format!("response_types_supported lacks code, it has {types:?}"),
+            format!(
+                "response_types_supported lacks code, it has {}",
+                shown(&types)
+            ),
         ),
         None => findings.unsure(
             Rule::ResponseType,
@@ -158,7 +180,10 @@ fn login(metadata: &ServerMetadata, findings: &mut Findings) {
         Some(methods) if methods.iter().any(|method| method == "S256") => {}
         Some(methods) => findings.broken(
             Rule::CodeChallengeMethod,
-            format!("code_challenge_methods_supported lacks S256, it has {methods:?}"),
+            format!(
+                "code_challenge_methods_supported lacks S256, it has {}",
+                shown(&methods)
+            ),
         ),
         None => findings.unsure(
             Rule::CodeChallengeMethod,
@@ -185,7 +210,8 @@ fn id_token(metadata: &ServerMetadata, settings: &Settings, findings: &mut Findi
             findings.broken(
                 Rule::IdTokenAlgorithm,
                 format!(
-                    "id_token_signing_alg_values_supported has {algorithms:?}, and FAPI 2.0 allows PS256, ES256 and EdDSA alone; register id_token_signed_response_alg"
+                    "id_token_signing_alg_values_supported has {}, and FAPI 2.0 allows PS256, ES256 and EdDSA alone; register id_token_signed_response_alg",
+                    shown(&algorithms)
                 ),
             );
         }
@@ -198,7 +224,10 @@ fn id_token(metadata: &ServerMetadata, settings: &Settings, findings: &mut Findi
     {
         findings.broken(
             Rule::UserInfoAlgorithm,
-            format!("userinfo_signing_alg_values_supported has {algorithms:?}, none of which FAPI 2.0 allows"),
+            format!(
+                "userinfo_signing_alg_values_supported has {}, none of which FAPI 2.0 allows",
+                shown(&algorithms)
+            ),
         );
     }
 }

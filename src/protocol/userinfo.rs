@@ -1,5 +1,7 @@
 //! UserInfo (OIDC Core section 5.3), plain and signed.
 
+use std::fmt;
+
 use http::StatusCode;
 use serde_json::{Map, Value};
 
@@ -13,7 +15,9 @@ use crate::profile::CLOCK_TOLERANCE_EXPIRED;
 use crate::time::Timestamp;
 
 /// What the server says about the user. It is about the same user as the ID token.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Its `Debug` names the claims and shows none of them.
+#[derive(Clone, PartialEq)]
 pub struct UserInfo {
     claims: Map<String, Value>,
 }
@@ -38,6 +42,13 @@ impl UserInfo {
     #[must_use]
     pub const fn claims(&self) -> &Map<String, Value> {
         &self.claims
+    }
+}
+
+impl fmt::Debug for UserInfo {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("UserInfo ")?;
+        formatter.debug_set().entries(self.claims.keys()).finish()
     }
 }
 

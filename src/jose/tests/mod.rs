@@ -56,7 +56,7 @@ pub(crate) fn providers() -> Vec<(&'static str, crate::crypto::Crypto)> {
 }
 
 /// A compact JWS over claims in any text, under any header.
-fn signed(key: &PrivateKey, header: &Value, claims: &str) -> String {
+pub(crate) fn signed(key: &PrivateKey, header: &Value, claims: &str) -> String {
     let header = base64url(header.to_string().as_bytes());
     let input = format!("{header}.{}", base64url(claims.as_bytes()));
     let signature = key.sign(input.as_bytes()).unwrap();
@@ -68,7 +68,7 @@ fn header(key: &PrivateKey) -> Value {
 }
 
 /// A value with one member set, or taken away where `value` is null.
-fn with(mut object: Value, name: &str, value: Value) -> Value {
+pub(crate) fn with(mut object: Value, name: &str, value: Value) -> Value {
     let members = object.as_object_mut().unwrap();
     match value {
         Value::Null => members.remove(name),

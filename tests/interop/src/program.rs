@@ -66,6 +66,7 @@ impl Running {
     }
 
     /// Waits until it has ended well, and gives all that it wrote.
+    #[must_use]
     pub fn end(mut self) -> String {
         let status = self.0.end(Duration::from_secs(60));
         let output = fs::read_to_string(self.0.output()).expect("its output");

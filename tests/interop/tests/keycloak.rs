@@ -95,11 +95,7 @@ async fn log_out(setup: &Setup<'_>, session: Session) {
         .unwrap();
     assert_eq!(answer.status(), 401);
 
-    let refused = if Keycloak::strict(setup.registration) {
-        1
-    } else {
-        0
-    };
+    let refused = usize::from(Keycloak::strict(setup.registration));
     let refusals = setup.wire.refusals();
     assert_eq!(refusals.len(), refused, "{refusals:?}");
     let revoked = setup.wire.served("/revoke");

@@ -128,7 +128,7 @@ async fn loopback_with_rotated_refresh_tokens() {
     whole_flow("loopback").await;
 }
 
-/// DPOP-8, DPOP-9: a nonce that the API takes no longer costs one more send, and the payment happens
+/// DPOP-9: a nonce that the API takes no longer costs one more send, and the payment happens
 /// once.
 #[tokio::test]
 async fn an_expired_nonce() {

@@ -88,7 +88,7 @@ async fn keys_of_openssl_load_here() {
     }
 }
 
-/// CA-1, DPOP-4.2: the assertions and proofs of a login verify under josekit, header and all.
+/// CA-1, DPOP-4.2a: the assertions and proofs of a login verify under josekit, header and all.
 #[tokio::test]
 async fn our_assertions_and_proofs_verify_there() {
     for algorithm in ALGORITHMS {

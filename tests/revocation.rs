@@ -280,7 +280,7 @@ async fn a_refused_refresh_token_is_not_sent_again() {
     assert!(!server.is_live(&begun.access_token));
 }
 
-/// REV-rt, DPOP-8: a nonce that the revocation endpoint asks for costs one more send, with a new proof
+/// REV-rt, DPOP-8a: a nonce that the revocation endpoint asks for costs one more send, with a new proof
 /// and a new assertion.
 #[tokio::test]
 async fn a_nonce_for_a_revocation() {

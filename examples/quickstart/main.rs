@@ -106,6 +106,7 @@ async fn against(options: Options) -> Outcome<()> {
     let login = begin(&client, &options.scope).await?;
     step("Open this in a browser and log in");
     println!("  {}", login.url());
+    println!("  waiting at {}", loopback.redirect_uri());
     let callback = loopback.callback().await?;
     let api = options.api.map(|url| Api { url, thief: false });
     finish(&client, &login, &callback, api.as_ref(), &watch).await

@@ -9,7 +9,7 @@ mod common;
 
 use std::sync::OnceLock;
 
-use common::Setup;
+use common::{Setup, run_quickstart};
 use fapi_client::{Denied, Error, Prompt, Session, SignInAgain};
 use fapi_interop::{Answer, Browser, Keycloak, User};
 use http::Method;
@@ -95,11 +95,7 @@ async fn log_out(setup: &Setup<'_>, session: Session) {
         .unwrap();
     assert_eq!(answer.status(), 401);
 
-    let refused = if Keycloak::strict(setup.registration) {
-        1
-    } else {
-        0
-    };
+    let refused = usize::from(Keycloak::strict(setup.registration));
     let refusals = setup.wire.refusals();
     assert_eq!(refusals.len(), refused, "{refusals:?}");
     let revoked = setup.wire.served("/revoke");
@@ -184,4 +180,12 @@ async fn silent_sign_in() {
             Err(error) => panic!("{error}"),
         }
     }
+}
+
+/// The quickstart of the README, as a program of its own, with its receiver on a loopback address.
+#[tokio::test]
+async fn quickstart() {
+    let issuer = server().issuer();
+    let setup = setup("loopback", &issuer);
+    run_quickstart(&setup, &format!("{issuer}/account/"), "openid").await;
 }

@@ -9,7 +9,7 @@ mod common;
 
 use std::sync::OnceLock;
 
-use common::Setup;
+use common::{Setup, run_quickstart};
 use fapi_client::{Denied, Endpoint, Error, OAuthError, Prompt, SignInAgain};
 use fapi_interop::{Answer, Browser, NodeProvider, User};
 use http::Method;
@@ -128,7 +128,7 @@ async fn loopback_with_rotated_refresh_tokens() {
     whole_flow("loopback").await;
 }
 
-/// DPOP-8, DPOP-9: a nonce that the API takes no longer costs one more send, and the payment happens
+/// DPOP-9: a nonce that the API takes no longer costs one more send, and the payment happens
 /// once.
 #[tokio::test]
 async fn an_expired_nonce() {
@@ -280,6 +280,17 @@ async fn two_users() {
         assert_eq!(found[0].id(), session.id());
     }
     assert_ne!(sessions[0].key_thumbprint(), sessions[1].key_thumbprint());
+}
+
+/// The quickstart of the README, as a program of its own, with its receiver on a loopback address.
+#[tokio::test]
+async fn quickstart() {
+    let server = server();
+    let setup = setup(server, "loopback");
+    let accounts = format!("{}/accounts", server.api());
+    let output = run_quickstart(&setup, &accounts, "openid accounts").await;
+    assert!(output.contains("subject        alice"), "{output}");
+    assert!(output.contains("the server wants its nonce"), "{output}");
 }
 
 fn refusal(error: &Error) -> &OAuthError {

@@ -1,11 +1,13 @@
 //! What the tests of all servers share: the crate as a program uses it, and its user.
 
+mod quickstart;
 mod wire;
 
 use fapi_client::{
     Algorithm, Client, ClientAuth, ClientBuilder, HttpsTransport, KeySet, Session, SoftwareKey,
 };
 use fapi_interop::{Answer, Browser, Pki, Registration, User};
+pub use quickstart::run_quickstart;
 pub use wire::Wire;
 
 /// A server, as one of its clients sees it.

@@ -88,11 +88,7 @@ async fn each_member_has_its_finding() {
             Rule::ClientAuthentication,
             Broken,
         ),
-        (
-            set(auth, json!([])),
-            Rule::ClientAuthentication,
-            Broken,
-        ),
+        (set(auth, json!([])), Rule::ClientAuthentication, Broken),
         (without(auth), Rule::ClientAuthentication, Broken),
         (
             set(algorithms, json!(["RS256", "PS384"])),

@@ -88,7 +88,7 @@ pub async fn log_in_with(
     server: &TestServer,
     user: &str,
 ) -> Result<Session, Error> {
-    let login = begin(client).await;
+    let login = client.login().scope("openid accounts").start().await?;
     let callback = server.browser(user).approve(login.url().as_str()).await;
     client.finish_login(login.transaction(), callback).await
 }

@@ -138,11 +138,11 @@ pub use future::BoxFuture;
 pub use jose::PublicJwk;
 pub use keys::{KeySet, Signature, Signer, SoftwareKey};
 pub use profile::Algorithm;
-pub use protocol::authorization_request::{
-    AuthorizationDetail, ClaimRequest, ClaimsRequest, Prompt,
-};
+pub use protocol::authorization_details::AuthorizationDetail;
+pub use protocol::authorization_request::Prompt;
 pub use protocol::authorization_response::Callback;
 pub use protocol::challenge::Challenge;
+pub use protocol::claims_request::{ClaimRequest, ClaimsRequest};
 pub use protocol::client_auth::ClientAuth;
 pub use protocol::id_token::IdToken;
 pub use protocol::metadata::ServerMetadata;

@@ -231,7 +231,7 @@ impl ClientBuilder {
             signed_userinfo: self.signed_userinfo,
         };
         let fetched = fetch_metadata(&shared, &issuer, self.discovery).await?;
-        let mut report = preflight::check(fetched.document(), &settings);
+        let mut report = preflight::check(fetched.document(), settings);
         // CA-9: a signer that does not sign is found here, not at the first login.
         match key.prove_once(&shared.crypto).await {
             Ok(()) => {}

@@ -14,9 +14,9 @@ use super::servers::Nonces;
 use crate::error::{ConfigError, Endpoint, Error, StepUp};
 use crate::profile::{NONCE_MAX_CHARS, REQUEST_URI_LIFE_LIMIT};
 use crate::protocol::answer::Answer;
-use crate::protocol::authorization_request::{
-    self as request, AuthorizationDetail, ClaimsRequest, Fresh, LoginParameters, Prompt,
-};
+use crate::protocol::authorization_details::{AuthorizationDetail, check_details};
+use crate::protocol::authorization_request::{self as request, Fresh, LoginParameters, Prompt};
+use crate::protocol::claims_request::ClaimsRequest;
 use crate::protocol::form::Form;
 use crate::protocol::id_token::Asked;
 use crate::protocol::par;
@@ -217,7 +217,7 @@ impl LoginRequest {
             return Err(ConfigError::NeedsOpenId.into());
         }
         let metadata = core.metadata.get(core).await?;
-        request::check_details(
+        check_details(
             &self.parameters.authorization_details,
             metadata
                 .list("authorization_details_types_supported")

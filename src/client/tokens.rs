@@ -30,6 +30,10 @@ pub(crate) struct Cell {
 }
 
 /// Where the tokens come from, and so how they are renewed.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives in a cell, once a session"
+)]
 pub(crate) enum Grant {
     /// A user logged in.
     User {

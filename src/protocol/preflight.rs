@@ -22,7 +22,7 @@ pub(crate) struct Settings {
 }
 
 /// Looks at every rule.
-pub(crate) fn check(metadata: &ServerMetadata, settings: &Settings) -> Preflight {
+pub(crate) fn check(metadata: &ServerMetadata, settings: Settings) -> Preflight {
     let mut findings = Findings(Vec::new());
     endpoints(metadata, settings, &mut findings);
     client_authentication(metadata, settings, &mut findings);
@@ -60,7 +60,7 @@ fn shown(names: &[String]) -> String {
     format!("{first:?}")
 }
 
-fn endpoints(metadata: &ServerMetadata, settings: &Settings, findings: &mut Findings) {
+fn endpoints(metadata: &ServerMetadata, settings: Settings, findings: &mut Findings) {
     let mut demand = |rule: Rule, member: &str, there: bool| {
         if !there {
             findings.broken(rule, format!("the server publishes no {member}"));
@@ -107,7 +107,7 @@ fn endpoints(metadata: &ServerMetadata, settings: &Settings, findings: &mut Find
     }
 }
 
-fn client_authentication(metadata: &ServerMetadata, settings: &Settings, findings: &mut Findings) {
+fn client_authentication(metadata: &ServerMetadata, settings: Settings, findings: &mut Findings) {
     // SP-5.3.2.1-6
     match metadata.list("token_endpoint_auth_methods_supported") {
         Some(methods) if methods.iter().any(|method| method == "private_key_jwt") => {}
@@ -139,7 +139,7 @@ fn client_authentication(metadata: &ServerMetadata, settings: &Settings, finding
     }
 }
 
-fn sender_constraint(metadata: &ServerMetadata, settings: &Settings, findings: &mut Findings) {
+fn sender_constraint(metadata: &ServerMetadata, settings: Settings, findings: &mut Findings) {
     // SP-5.3.2.1-4, DPOP-5.1
     match metadata.list("dpop_signing_alg_values_supported") {
         Some(algorithms) if !settings.dpop.is_in(&algorithms) => findings.broken(
@@ -199,7 +199,7 @@ fn login(metadata: &ServerMetadata, findings: &mut Findings) {
     }
 }
 
-fn id_token(metadata: &ServerMetadata, settings: &Settings, findings: &mut Findings) {
+fn id_token(metadata: &ServerMetadata, settings: Settings, findings: &mut Findings) {
     // SP-5.4.1-1.2, IDT-7
     if let Some(algorithms) = metadata.list("id_token_signing_alg_values_supported") {
         let fits = match settings.id_token {
@@ -268,7 +268,7 @@ mod tests {
         })
     }
 
-    fn report(document: &Value, settings: &Settings) -> Vec<(Rule, Severity)> {
+    fn report(document: &Value, settings: Settings) -> Vec<(Rule, Severity)> {
         let issuer = Issuer::new("https://as.example").unwrap();
         let metadata =
             super::super::metadata::parse(&issuer, document.to_string().as_bytes()).unwrap();
@@ -282,7 +282,7 @@ mod tests {
     /// META-11: a server that fits gives no finding.
     #[test]
     fn a_good_server_passes() {
-        assert_eq!(report(&document(), &settings()), []);
+        assert_eq!(report(&document(), settings()), []);
     }
 
     /// META-11, SP-5.3.2.2-5, CA-8, DPOP-5.1, SP-5.4.1-1.2: each broken rule is named.
@@ -363,7 +363,7 @@ mod tests {
                     .insert(member.to_owned(), value),
             };
             assert_eq!(
-                report(&document, &settings()),
+                report(&document, settings()),
                 [(rule, Severity::Broken)],
                 "{member}"
             );
@@ -390,7 +390,7 @@ mod tests {
         ] {
             let mut document = document();
             document.as_object_mut().unwrap().remove(member);
-            assert_eq!(report(&document, &settings()), [(rule, Severity::Unsure)]);
+            assert_eq!(report(&document, settings()), [(rule, Severity::Unsure)]);
         }
     }
 
@@ -398,7 +398,7 @@ mod tests {
     #[test]
     fn everything_at_once() {
         let document = json!({"issuer": "https://as.example"});
-        let found = report(&document, &settings());
+        let found = report(&document, settings());
         let broken = found
             .iter()
             .filter(|(_, severity)| *severity == Severity::Broken)
@@ -414,7 +414,7 @@ mod tests {
             ..settings()
         };
         assert_eq!(
-            report(&document(), &registered),
+            report(&document(), registered),
             [(Rule::IdTokenAlgorithm, Severity::Broken)]
         );
     }

@@ -127,7 +127,7 @@ async fn a_right_token_is_taken() {
                 c,
                 "auth_time",
                 serde_json::from_str("1800000000.5").unwrap(),
-            )
+            );
         },
     ];
     for mutate in rows {

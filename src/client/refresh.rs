@@ -161,11 +161,21 @@ fn failed(core: &Core, cell: &Cell, error: Error, lost: bool) -> Error {
             // Where the user logged out meanwhile, that is why.
             end(core, cell, cause).into()
         }
+        // Nothing will bring this token back to life.
+        Error::SignInAgain(SignInAgain::NoRefreshToken) if cell.is_dead(core.now()) => {
+            end(core, cell, SignInAgain::NoRefreshToken).into()
+        }
         _ => {
+            let lost = lost || may_have_rotated(&error);
             cell.failed(lost, core.now(), PAUSE);
             error
         }
     }
+}
+
+/// Whether the server may have replaced the refresh token, though no answer came that could be read.
+const fn may_have_rotated(error: &Error) -> bool {
+    matches!(error, Error::Violation(_)) || error.may_have_acted()
 }
 
 /// Ends a session and forgets it. The cause that comes back is the first one there was.

@@ -70,13 +70,7 @@ pub(crate) async fn send(
         let body = std::mem::take(&mut call.body);
         let response = attempt(core, &call, &prepared, body).await?;
         let next = prepared
-            .next(
-                core,
-                cell,
-                response.status(),
-                response.headers(),
-                response.body(),
-            )
+            .next(response.status(), response.headers(), response.body())
             .await?;
         let (again, cause) = match next {
             Next::Take => return Ok(response),
@@ -88,7 +82,7 @@ pub(crate) async fn send(
         }
         // DPOP-body
         let Some(spare) = spare else {
-            again.share_nonce(core, cell);
+            again.share_nonce();
             return Err(NotReplayable {
                 reason: cause.name(),
                 response,

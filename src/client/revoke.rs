@@ -10,6 +10,10 @@ use crate::protocol::revocation;
 /// Has everything revoked that still is to be. What the server can't take now is kept for another
 /// try (REV-2.2.1).
 pub(crate) async fn revoke(core: &Core, cell: &Cell) -> Result<(), Error> {
+    if core.metadata.last().revocation_endpoint.is_none() {
+        tracing::warn!("the server has no revocation_endpoint; its tokens live until they expire");
+        return Ok(());
+    }
     let mut outcome = Ok(());
     for tokens in cell.unrevoked() {
         outcome = outcome.and(revoke_one(core, cell, tokens).await);

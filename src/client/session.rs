@@ -11,7 +11,7 @@ use super::core::Core;
 use super::documents::JwksCache;
 use super::finish::is_unknown_key;
 use super::login::LoginRequest;
-use super::prepared::{Observed, Prepared};
+use super::prepared::Prepared;
 use super::refresh;
 use super::resource;
 use super::revoke::revoke;
@@ -174,28 +174,13 @@ impl Session {
     }
 
     /// The headers for a request that another HTTP stack sends: a WebSocket, server-sent events, gRPC.
-    /// They are good for one attempt; hand the answer to [`observe`](Self::observe).
+    /// They are good for one attempt; hand the answer to [`Prepared::observe`].
     ///
     /// # Errors
     /// As those of [`ApiRequest::send`].
     pub async fn prepare(&self, method: Method, url: impl AsRef<str>) -> Result<Prepared, Error> {
         let url = resource::allowed(&self.core, url.as_ref())?;
         Prepared::new(&self.core, &self.cell, Endpoint::Resource, method, url).await
-    }
-
-    /// Learns from the answer to a prepared request, and says whether it has to go out once more.
-    ///
-    /// # Errors
-    /// [`Error::StepUp`], [`Error::SignInAgain`], [`Error::Violation`], [`Error::Transport`].
-    pub async fn observe(
-        &self,
-        prepared: Prepared,
-        status: http::StatusCode,
-        headers: &http::HeaderMap,
-    ) -> Result<Observed, Error> {
-        prepared
-            .observe(&self.core, &self.cell, status, headers, b"")
-            .await
     }
 
     /// Renews the tokens now. All who ask at once share one request.

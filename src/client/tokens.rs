@@ -186,6 +186,12 @@ impl Cell {
         })
     }
 
+    /// Whether the access token is at its end.
+    pub(crate) fn is_dead(&self, now: Timestamp) -> bool {
+        self.usable(now)
+            .is_ok_and(|usable| usable.renew == Renew::Now)
+    }
+
     pub(crate) fn generation(&self) -> Result<u64, SignInAgain> {
         self.live(|tokens| tokens.generation)
     }

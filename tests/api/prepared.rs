@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fapi_client::{Error, Observed, Prepared, RequestBody, Session, Transport, TransportRequest};
+use fapi_client::{Error, Observed, Prepared, RequestBody, Transport, TransportRequest};
 use fapi_testkit::{Answer, ApiFault, Endpoint, Nonces, TestServer};
 use http::{Method, Request, StatusCode};
 
@@ -12,7 +12,6 @@ use crate::common;
 /// Another HTTP stack: sends what was prepared, and hands the answer to the session.
 async fn exchange(
     server: &TestServer,
-    session: &Session,
     prepared: Prepared,
 ) -> (StatusCode, Result<Observed, Error>) {
     let mut request = Request::new(RequestBody::empty());
@@ -21,9 +20,7 @@ async fn exchange(
     request.headers_mut().clone_from(prepared.headers());
     let request = TransportRequest::new(request, 10_000, Duration::from_secs(10));
     let answer = common::https(server).send(request).await.unwrap();
-    let observed = session
-        .observe(prepared, answer.status(), answer.headers())
-        .await;
+    let observed = prepared.observe(answer.status(), answer.headers()).await;
     (answer.status(), observed)
 }
 
@@ -53,7 +50,7 @@ async fn a_prepared_request_follows_the_same_rule() {
     server.misbehave_times(ApiFault::InvalidToken, 1);
     let mut statuses = Vec::new();
     loop {
-        let (status, observed) = exchange(&server, &session, prepared).await;
+        let (status, observed) = exchange(&server, prepared).await;
         statuses.push(status.as_u16());
         match observed.unwrap() {
             Observed::SendAgain(again) => prepared = again,
@@ -85,8 +82,7 @@ async fn a_prepared_request_is_repeated_where_that_is_safe() {
         let session = warm(&server).await;
         server.misbehave(ApiFault::NoError);
         let mut prepared = session.prepare(method, server.api()).await.unwrap();
-        while let (_, Ok(Observed::SendAgain(again))) = exchange(&server, &session, prepared).await
-        {
+        while let (_, Ok(Observed::SendAgain(again))) = exchange(&server, prepared).await {
             prepared = again;
         }
         assert_eq!(server.count(Endpoint::Api), sent);
@@ -101,7 +97,7 @@ async fn a_step_up_comes_out_of_observe() {
     let session = warm(&server).await;
     let url = format!("{}/step-up?acr=phr", server.api());
     let prepared = session.prepare(Method::GET, url).await.unwrap();
-    let (_, observed) = exchange(&server, &session, prepared).await;
+    let (_, observed) = exchange(&server, prepared).await;
     assert_eq!(observed.unwrap_err().code(), "step_up");
     assert_eq!(server.requests().len(), 1);
 }
@@ -116,7 +112,7 @@ async fn observe_learns_from_any_answer() {
         Answer::status(500).header("dpop-nonce", "taught"),
     );
     let prepared = session.prepare(Method::GET, server.api()).await.unwrap();
-    let (status, observed) = exchange(&server, &session, prepared).await;
+    let (status, observed) = exchange(&server, prepared).await;
     assert_eq!(status, 500);
     assert!(matches!(observed, Ok(Observed::Done)));
     let prepared = session.prepare(Method::GET, server.api()).await.unwrap();

@@ -1,5 +1,8 @@
 //! ID tokens (OIDC Core sections 2, 3.1.3.7, 3.1.3.8 and 12.2).
 
+#[cfg(all(test, any(feature = "aws-lc", feature = "ring")))]
+mod tests;
+
 use std::fmt;
 use std::time::Duration;
 

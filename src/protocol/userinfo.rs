@@ -1,5 +1,8 @@
 //! UserInfo (OIDC Core section 5.3), plain and signed.
 
+#[cfg(all(test, any(feature = "aws-lc", feature = "ring")))]
+mod tests;
+
 use std::fmt;
 
 use http::StatusCode;

@@ -143,7 +143,7 @@ async fn expires_in_may_be_missing() {
     let server = TestServer::builder().without_expires_in().start().await;
     let session = common::log_in(&server, "alice").await.unwrap();
     assert_eq!(session.expires_at().unwrap(), None);
-    server.clock().advance(Duration::from_secs(299));
+    server.clock().advance(Duration::from_secs(270));
     call(&session, &server).await;
     assert_eq!(server.count(Endpoint::Token), 1);
 }

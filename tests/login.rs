@@ -36,3 +36,41 @@ async fn the_whole_flow() {
         "sign_in_again.logged_out"
     );
 }
+
+/// RI-2, RI-sub: the API that a token is for is named when the request is pushed, when the code is
+/// redeemed and when the token is renewed. Of several, the token requests name none.
+#[tokio::test]
+async fn the_api_of_a_token_is_named() {
+    let server = TestServer::start().await;
+    let client = common::client(&server).await;
+    let one = format!("{}/", server.api());
+    for (resources, named) in [
+        (vec![one.as_str()], vec![one.clone()]),
+        (vec![one.as_str(), "https://other.example/"], vec![]),
+    ] {
+        server.forget_requests();
+        let mut login = client.login().scope("openid accounts");
+        for resource in &resources {
+            login = login.resource(resource);
+        }
+        let login = login.start().await.unwrap();
+        let callback = server.browser("alice").approve(login.url().as_str()).await;
+        let session = client
+            .finish_login(login.transaction(), callback)
+            .await
+            .unwrap();
+        session.refresh().await.unwrap();
+        common::get(&session, &server, "/accounts")
+            .await
+            .unwrap()
+            .error_for_status()
+            .unwrap();
+        let pushed = server.requests_to(Endpoint::Par).pop().unwrap();
+        assert_eq!(pushed.form_values("resource"), resources);
+        let asked = server.requests_to(Endpoint::Token);
+        assert_eq!(asked.len(), 2);
+        for request in asked {
+            assert_eq!(request.form_values("resource"), named);
+        }
+    }
+}

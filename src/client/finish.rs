@@ -159,7 +159,8 @@ async fn redeem(
         code,
         transaction.verifier.clone(),
         &transaction.redirect_uri,
-    );
+    )
+    .and(transaction.target.of_one_api());
     let sent_at = core.now();
     let call = Call {
         endpoint: Endpoint::Token,

@@ -31,6 +31,17 @@ pub(crate) struct Target {
     pub(crate) authorization_details: Vec<AuthorizationDetail>,
 }
 
+impl Target {
+    /// RI-2, RI-sub: the token request names the API as well, where it is one. Of several, a server
+    /// would have to be told which; where none is named it takes what was pushed.
+    pub(crate) fn of_one_api(&self) -> Form {
+        match self.resources.as_slice() {
+            [_] => request::target(&self.resources, &[]),
+            _ => Form::default(),
+        }
+    }
+}
+
 /// A login about to begin.
 ///
 /// Everything in it is pushed to the server directly (RFC 9126). Nothing of it is in the URL that the

@@ -118,9 +118,9 @@ async fn renew(core: &Core, cell: &Cell) -> Result<(), Error> {
 
 async fn ask(core: &Core, cell: &Cell, lost: &AtomicBool) -> Result<TokenResponse, Error> {
     let form = match &cell.grant {
-        Grant::User { .. } => {
+        Grant::User { asked, .. } => {
             let refresh_token = cell.refresh_token()?.ok_or(SignInAgain::NoRefreshToken)?;
-            token::refresh(&refresh_token)
+            token::refresh(&refresh_token).and(asked.of_one_api())
         }
         Grant::Client { form } => form.clone(),
     };

@@ -107,8 +107,6 @@ async fn renew(core: &Core, cell: &Cell) -> Result<(), Error> {
         Ok(()) => {
             if checked.is_ok() {
                 tracing::info!(session = cell.id.as_str(), "session updated");
-            } else {
-                cell.failed(false, core.now(), PAUSE);
             }
             checked
         }

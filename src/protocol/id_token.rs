@@ -1,5 +1,9 @@
 //! ID tokens (OIDC Core sections 2, 3.1.3.7, 3.1.3.8 and 12.2).
 
+#[cfg(all(test, any(feature = "aws-lc", feature = "ring")))]
+mod tests;
+
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -51,9 +55,11 @@ pub(crate) enum Occasion<'a> {
 }
 
 /// Who logged in, and how. Every check has passed.
-#[derive(Clone, Debug)]
+///
+/// Its `Debug` names the claims and shows nothing of them.
+#[derive(Clone)]
 pub struct IdToken {
-    claims: Map<String, Value>,
+    claims: Claims,
     subject: String,
     auth_time: Option<Timestamp>,
     nonce: Option<Nonce>,
@@ -95,13 +101,22 @@ impl IdToken {
     /// All claims.
     #[must_use]
     pub const fn claims(&self) -> &Map<String, Value> {
-        &self.claims
+        self.claims.as_map()
     }
 
     /// The token itself, for the `id_token_hint` of a later request.
     #[must_use]
     pub const fn hint(&self) -> &IdTokenHint {
         &self.raw
+    }
+}
+
+impl fmt::Debug for IdToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("IdToken")
+            .field("claims", &self.claims)
+            .finish_non_exhaustive()
     }
 }
 
@@ -192,7 +207,7 @@ fn verify(
         auth_time: claims.seconds("auth_time")?,
         nonce: claims.text("nonce")?.map(Nonce::new),
         raw: IdTokenHint::new(token),
-        claims: claims.as_map().clone(),
+        claims: claims.clone(),
     })
 }
 

@@ -1,5 +1,8 @@
 //! UserInfo (OIDC Core section 5.3), plain and signed.
 
+#[cfg(all(test, any(feature = "aws-lc", feature = "ring")))]
+mod tests;
+
 use http::StatusCode;
 use serde_json::{Map, Value};
 
@@ -7,15 +10,18 @@ use super::answer::Answer;
 use super::id_token::{self, Registered};
 use crate::crypto::Crypto;
 use crate::error::{Error, JwtFault, JwtKind, Violation};
+use crate::jose::Claims;
 use crate::jose::JwkSet;
 use crate::jose::Jws;
 use crate::profile::CLOCK_TOLERANCE_EXPIRED;
 use crate::time::Timestamp;
 
 /// What the server says about the user. It is about the same user as the ID token.
+///
+/// Its `Debug` names the claims and shows nothing of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UserInfo {
-    claims: Map<String, Value>,
+    claims: Claims,
 }
 
 impl UserInfo {
@@ -37,7 +43,7 @@ impl UserInfo {
     /// All claims.
     #[must_use]
     pub const fn claims(&self) -> &Map<String, Value> {
-        &self.claims
+        self.claims.as_map()
     }
 }
 
@@ -65,7 +71,9 @@ pub(crate) fn signed(answer: &Answer, registered: bool) -> Result<Option<String>
 pub(crate) fn plain(answer: &Answer, subject: &str) -> Result<UserInfo, Error> {
     let claims = answer.json(StatusCode::OK)?;
     same_subject(claims.get("sub").and_then(Value::as_str), subject)?;
-    Ok(UserInfo { claims })
+    Ok(UserInfo {
+        claims: Claims::new(claims),
+    })
 }
 
 /// Reads a signed answer.
@@ -99,7 +107,7 @@ pub(crate) fn verified(
     id_token::audience(claims, registered).map_err(fault)?;
     same_subject(claims.text("sub").map_err(fault)?, subject)?;
     Ok(UserInfo {
-        claims: claims.as_map().clone(),
+        claims: claims.clone(),
     })
 }
 

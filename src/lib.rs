@@ -70,8 +70,9 @@
 //! use fapi_client::secret::AccessToken;
 //! ```
 //!
-//! The headers of a prepared request can't be taken apart from the proof: there is no way to ask for
-//! one of them alone, and an [`ApiRequest`] refuses an `Authorization` of the program's own.
+//! The headers of a prepared request ([`Session::prepare`]) hold the token together with a proof for one
+//! method and one URL of an allowed origin. The token is bound to the key of that proof, and worth
+//! nothing without it. An [`ApiRequest`] refuses an `Authorization` of the program's own.
 //!
 //! A client comes out of `build()` alone, with the server's metadata checked:
 //!
@@ -137,11 +138,11 @@ pub use future::BoxFuture;
 pub use jose::PublicJwk;
 pub use keys::{KeySet, Signature, Signer, SoftwareKey};
 pub use profile::Algorithm;
-pub use protocol::authorization_request::{
-    AuthorizationDetail, ClaimRequest, ClaimsRequest, Prompt,
-};
+pub use protocol::authorization_details::AuthorizationDetail;
+pub use protocol::authorization_request::Prompt;
 pub use protocol::authorization_response::Callback;
 pub use protocol::challenge::Challenge;
+pub use protocol::claims_request::{ClaimRequest, ClaimsRequest};
 pub use protocol::client_auth::ClientAuth;
 pub use protocol::id_token::IdToken;
 pub use protocol::metadata::ServerMetadata;

@@ -298,7 +298,7 @@ async fn a_browser_cannot_push_out_another() {
         .unwrap();
 }
 
-/// SP-5.3.2.1-4/5, SEC-6.4: a token that is refused ends the login with it: the callback is spent.
+/// SP-5.3.2.1-4, SEC-6.4: a token that is refused ends the login with it: the callback is spent.
 #[tokio::test]
 async fn a_refused_token_ends_the_login() {
     let (server, client) = start().await;

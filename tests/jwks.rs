@@ -65,7 +65,8 @@ fn fetches(server: &TestServer) -> usize {
     server.count(Endpoint::Jwks)
 }
 
-/// META-9: the key set is fetched when it is needed first, without a token and a proof, and kept.
+/// META-9: the key set is fetched before the first request is pushed, without a token and a proof, and
+/// kept.
 #[tokio::test]
 async fn the_key_set_is_fetched_once() {
     let server = server().await;
@@ -184,6 +185,8 @@ async fn the_first_fetch_is_shared() {
         })
         .collect();
     server.wait_for(Endpoint::Jwks, 1).await;
+    // All of them wait for the key set, and none has pushed its request.
+    assert_eq!(server.count(Endpoint::Par), 0);
     logins.pop().unwrap().abort();
     hold.release();
     for login in logins {

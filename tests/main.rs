@@ -7,11 +7,13 @@
 )]
 #![allow(clippy::too_many_lines, reason = "a scenario is told in one piece")]
 
+mod api;
 mod callback;
 mod callback_browsers;
 mod client_assertion;
 mod client_credentials;
 mod common;
+mod discovery;
 mod dpop;
 mod id_token;
 mod jwks;
@@ -21,9 +23,13 @@ mod metadata_cache;
 mod par;
 mod par_answers;
 mod preflight;
+mod refresh;
 mod registry;
 mod retries;
+mod revocation;
 mod secrets;
+mod sessions;
+mod settings;
 mod signer;
 mod token_response;
 mod transport;

@@ -42,8 +42,9 @@ fn pushed(server: &TestServer) -> Request {
     server.requests_to(Endpoint::Par).pop().unwrap()
 }
 
-/// PAR-2, PAR-2.1, SP-5.3.3.2-1, SP-5.3.3.2-2, SP-5.3.2.2-6, CA-2, CA-3, R6749-3.2: one POST of one
-/// form, with these parameters once each and no other.
+/// PAR-2, PAR-2.1, SP-5.3.3.2-1, SP-5.3.3.2-2, SP-5.3.2.2-6, SP-5.2.3-3, CA-2, CA-3, PKCE-4.3, K-5,
+/// R6749-3.2: one POST of one form, with these parameters once each and no other; the authorization
+/// endpoint is left to the browser.
 #[tokio::test]
 async fn the_form_has_these_parameters_and_no_other() {
     let server = server().await;
@@ -85,7 +86,6 @@ async fn the_form_has_these_parameters_and_no_other() {
         Some("application/x-www-form-urlencoded")
     );
     assert_eq!(request.header("authorization"), None);
-    // SP-5.2.3-3: going to the authorization endpoint is the browser's part.
     assert_eq!(server.count(Endpoint::Authorization), 0);
     assert_eq!(login.expires_at().seconds(), NOW + 60);
 }
@@ -126,7 +126,7 @@ async fn the_code_is_bound_to_the_key_of_the_proof() {
     assert_eq!(thumbprint(&token.proof().unwrap().header["jwk"]), jkt);
 }
 
-/// SP-5.3.3.2-3, SP-5.3.3.2-4, PKCE-4.1, PKCE-4.2, SEC-pkce, R6749-4.1.3: the verifier of 32 random
+/// SP-5.3.3.2-3, SP-5.3.3.2-4, K-4, PKCE-4.1, PKCE-4.2, SEC-pkce, R6749-4.1.3: the verifier of 32 random
 /// octets goes to the token endpoint alone, and hashes to the challenge.
 #[tokio::test]
 async fn the_verifier_answers_the_challenge() {
@@ -278,7 +278,7 @@ async fn typed_parameters_are_pushed() {
     );
 }
 
-/// OIDC-hint: the ID token of a session is handed over as a hint, byte for byte.
+/// SEC-cred: the ID token of a session is handed over as a hint, byte for byte.
 #[tokio::test]
 async fn an_id_token_is_a_hint_for_the_next_login() {
     let server = server().await;
@@ -365,4 +365,32 @@ async fn wrong_parameters_are_refused_before_anything_is_sent() {
         assert_eq!(common::config(&error), Some(&expected));
     }
     assert_eq!(server.requests().len(), 0);
+}
+
+/// NAT-7.3, SP-5.3.2.2-8: a program on the user's own device comes back to a port of its own, which the
+/// server need not know.
+#[tokio::test]
+async fn a_loopback_redirect_keeps_its_port() {
+    let server = server().await;
+    let keys = common::register(&server);
+    let registration = |uri| {
+        fapi_testkit::Registration::new(CLIENT_ID)
+            .jwks(keys.jwks())
+            .redirect_uri(uri)
+    };
+    for (registered, own) in [
+        ("http://127.0.0.1/cb", "http://127.0.0.1:4711/cb"),
+        ("http://[::1]/cb", "http://[::1]:4711/cb"),
+    ] {
+        server.register(registration(registered));
+        let builder = common::builder_with(&server, keys.clone()).redirect_uri(own);
+        let client = builder.build().await.unwrap();
+        let session = common::log_in_with(&client, &server, "alice")
+            .await
+            .unwrap();
+        assert_eq!(session.subject(), Some("alice"));
+        assert_eq!(pushed(&server).form_value("redirect_uri"), Some(own));
+        let token = server.requests_to(Endpoint::Token).pop().unwrap();
+        assert_eq!(token.form_value("redirect_uri"), Some(own));
+    }
 }

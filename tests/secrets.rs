@@ -59,30 +59,36 @@ async fn no_secret_is_logged() {
         .finish_login(login.transaction(), &callback)
         .await
         .unwrap();
-    let mut shown = format!("{client:?} {login:?} {session:?}");
+    let mut shown = vec![format!("{client:?} {login:?} {session:?}")];
     let again = client.finish_login(login.transaction(), &callback).await;
     let refused = again.unwrap_err();
     let prepared = session
         .prepare(http::Method::GET, format!("{}/x", server.api()))
         .await
         .unwrap();
-    shown += &format!("{prepared:?} {refused:?} {refused}");
+    shown.push(format!("{prepared:?} {refused:?} {refused}"));
     server.revoke_access_tokens();
     let request = session.get(format!("{}/accounts", server.api()));
-    shown += &format!("{request:?}");
+    shown.push(format!("{request:?}"));
     let response = request.send().await.unwrap();
-    shown += &format!("{response:?}");
-    session.userinfo().await.unwrap();
+    shown.push(format!("{response:?}"));
+    let info = session.userinfo().await.unwrap();
+    shown.push(format!(
+        "{info:?} {:?} {:?}",
+        session.id(),
+        session.id_token()
+    ));
     session.refresh().await.unwrap();
     session.logout().await.unwrap();
     let over = session.refresh().await.unwrap_err();
-    shown += &format!("{over:?} {over}");
+    shown.push(format!("{over:?} {over}"));
 
     let logged = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
     assert!(logged.contains("login finished"), "{logged}");
     assert!(logged.contains("session ended"), "{logged}");
     let mut secrets = server.secrets_issued();
     secrets.push(login.transaction().expose().to_owned());
+    secrets.push(session.id().as_str().to_owned());
     for request in server.requests() {
         for name in ["authorization", "dpop"] {
             secrets.extend(request.header(name).map(str::to_owned));
@@ -97,11 +103,13 @@ async fn no_secret_is_logged() {
             secrets.extend(request.form_value(name).map(str::to_owned));
         }
     }
+    let shown = shown.join("\n");
     assert!(secrets.len() > 20, "{}", secrets.len());
     for secret in secrets {
         assert!(!logged.contains(&secret), "logged: {secret}");
         assert!(!shown.contains(&secret), "shown: {secret}");
     }
+    assert!(!shown.contains("alice"), "{shown}");
     assert!(server.count(Endpoint::Token) >= 3);
 }
 

@@ -2,8 +2,8 @@
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use fapi_client::{
-    Client, ConfigError, Endpoint as At, Error, JwtFault, JwtKind, Session, Signer, SoftwareKey,
-    TransportFault, UserInfo, Violation,
+    Client, Endpoint as At, JwtFault, JwtKind, Session, Signer, SoftwareKey, TransportFault,
+    UserInfo, Violation,
 };
 use fapi_testkit::{
     Alg, Answer, Endpoint, Jwt, ServerBuilder, TestClock, TestServer, UserInfoFault as F,
@@ -136,7 +136,7 @@ async fn without_openid_there_is_no_userinfo() {
         .await
         .unwrap();
     let error = session.userinfo().await.unwrap_err();
-    assert!(matches!(error, Error::Config(ConfigError::NoSubject)));
+    assert_eq!(error.code(), "config.no_subject");
     assert_eq!(server.count(Endpoint::UserInfo), 0);
 }
 
@@ -335,7 +335,7 @@ async fn other_answers_are_refused() {
     ] {
         server.answer_next(Endpoint::UserInfo, answer);
         let error = session.userinfo().await.unwrap_err();
-        let Error::Transport(error) = error else {
+        let fapi_client::Error::Transport(error) = error else {
             panic!("{error}")
         };
         assert_eq!(error.fault, expected);

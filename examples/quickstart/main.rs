@@ -69,8 +69,18 @@ async fn in_process() -> Outcome<()> {
     let login = begin(&client, "openid accounts").await?;
     step("The user logs in and agrees (played by the testkit)");
     let callback = server.browser("alice").approve(login.url().as_str()).await;
-    let url = format!("{}/accounts", server.api());
-    finish(&client, &login, &callback, Some(&url), &watch).await
+    let api = Api {
+        url: format!("{}/accounts", server.api()),
+        thief: true,
+    };
+    finish(&client, &login, &callback, Some(&api), &watch).await
+}
+
+/// An API to call.
+struct Api {
+    url: String,
+    /// Whether to show what a thief makes of the request: at our own servers alone.
+    thief: bool,
 }
 
 /// A real server, and a user with a browser.
@@ -96,8 +106,10 @@ async fn against(options: Options) -> Outcome<()> {
     let login = begin(&client, &options.scope).await?;
     step("Open this in a browser and log in");
     println!("  {}", login.url());
+    println!("  waiting at {}", loopback.redirect_uri());
     let callback = loopback.callback().await?;
-    finish(&client, &login, &callback, options.api.as_deref(), &watch).await
+    let api = options.api.map(|url| Api { url, thief: false });
+    finish(&client, &login, &callback, api.as_ref(), &watch).await
 }
 
 /// The parameters are pushed; the browser carries two.
@@ -114,7 +126,7 @@ async fn finish(
     client: &Client,
     login: &Login,
     callback: &str,
-    api: Option<&str>,
+    api: Option<&Api>,
     watch: &Watch,
 ) -> Outcome<()> {
     step("Callback: iss and state checked, code redeemed, ID token verified");
@@ -131,8 +143,11 @@ async fn finish(
         Ok(_) => return Err("a callback was taken twice".into()),
     }
 
-    if let Some(url) = api {
-        call(&session, url, watch).await?;
+    if let Some(api) = api {
+        call(&session, &api.url).await?;
+        if api.thief {
+            steal(&api.url, watch).await?;
+        }
     }
     if client.metadata().get("userinfo_endpoint").is_some() && session.subject().is_some() {
         step("UserInfo");
@@ -142,8 +157,8 @@ async fn finish(
 
     step("Refresh");
     session.refresh().await?;
-    if let Some(url) = api {
-        session.get(url).send().await?.error_for_status()?;
+    if let Some(api) = api {
+        session.get(&api.url).send().await?.error_for_status()?;
         println!("  proven: the new token works at the API");
     }
 
@@ -154,8 +169,8 @@ async fn finish(
     Ok(())
 }
 
-/// An API call, and what a thief makes of it.
-async fn call(session: &Session, url: &str, watch: &Watch) -> Outcome<()> {
+/// An API call.
+async fn call(session: &Session, url: &str) -> Outcome<()> {
     step("API call");
     let response = session
         .get(url)
@@ -169,7 +184,11 @@ async fn call(session: &Session, url: &str, watch: &Watch) -> Outcome<()> {
         }
         println!("  proven: cnf.jkt of the token is our key");
     }
+    Ok(())
+}
 
+/// What a thief makes of the request that went out last.
+async fn steal(url: &str, watch: &Watch) -> Outcome<()> {
     step("A thief who read that request");
     let stolen = watch.last_authorization().ok_or("no request was seen")?;
     let token = stolen.token.strip_prefix("DPoP ").ok_or("no DPoP token")?;

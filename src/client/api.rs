@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,16 +15,33 @@ use url::Url;
 use super::core::Core;
 use super::resource::{self, Call};
 use super::tokens::Cell;
+use crate::error::is_plain_word;
 use crate::error::{ApiFailure, ConfigError, Endpoint, Error, Violation};
 use crate::profile::{API_MAX_BYTES, API_TIMEOUT};
 use crate::protocol::answer::retry_after;
 use crate::protocol::challenge::{self, Challenge};
-use crate::protocol::dpop::PROOF_HEADER;
 use crate::secret::random_uuid;
 use crate::transport::RequestBody;
 
 /// IA-1: the id that both sides write into their logs.
 const INTERACTION_ID: HeaderName = HeaderName::from_static("x-fapi-interaction-id");
+
+/// The headers that are the client's own, and those of the connection: with `Connection` an
+/// intermediary could be made to strip the proof.
+const RESERVED: [&str; 12] = [
+    "authorization",
+    "dpop",
+    "host",
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// A request to an API.
 ///
@@ -65,7 +82,8 @@ impl ApiRequest {
         self
     }
 
-    /// Sets a header. `Authorization`, `DPoP` and `Host` are set by the client alone.
+    /// Sets a header. `Authorization`, `DPoP`, `Host` and what belongs to the connection are set by the
+    /// client alone.
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         let name = name.as_ref();
         let parsed = (
@@ -75,7 +93,7 @@ impl ApiRequest {
         let (Ok(key), Ok(value)) = parsed else {
             return self.problem(ConfigError::Header(name.escape_debug().to_string()));
         };
-        if key == AUTHORIZATION || key == PROOF_HEADER || key == HOST {
+        if RESERVED.contains(&key.as_str()) {
             return self.problem(ConfigError::ReservedHeader(key.as_str().to_owned()));
         }
         self.headers.insert(key, value);
@@ -284,27 +302,31 @@ impl ApiResponse {
     }
 
     fn success(&self) -> Result<(), ApiFailure> {
-        let status = self.response.status();
-        if status.is_success() {
+        if self.response.status().is_success() {
             return Ok(());
         }
-        let challenges = self.challenges();
-        let with_error = challenges
-            .iter()
-            .find(|challenge| challenge.parameter("error").is_some());
-        let parameter = |name: &str| {
-            with_error
-                .and_then(|challenge| challenge.parameter(name))
-                .map(str::to_owned)
-        };
-        Err(ApiFailure::new(
-            status.as_u16(),
-            parameter("error"),
-            parameter("scope"),
-            retry_after(self.response.headers()),
-            self.interaction_id.clone(),
-        ))
+        Err(api_failure(&self.response, self.interaction_id.clone()))
     }
+}
+
+/// What an answer that is no success says of itself (R6750-3).
+pub(crate) fn api_failure(response: &Response<Bytes>, interaction_id: String) -> ApiFailure {
+    let challenges = challenge::challenges(response.headers());
+    let with_error = challenges
+        .iter()
+        .find(|challenge| challenge.parameter("error").is_some());
+    let parameter = |name: &str| {
+        with_error
+            .and_then(|challenge| challenge.parameter(name))
+            .map(str::to_owned)
+    };
+    ApiFailure::new(
+        response.status().as_u16(),
+        parameter("error").filter(|error| is_plain_word(error)),
+        parameter("scope").filter(|scope| scope.len() <= 1024),
+        retry_after(response.headers()),
+        interaction_id,
+    )
 }
 
 fn malformed(member: &str) -> Violation {

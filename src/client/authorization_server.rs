@@ -60,12 +60,12 @@ pub(crate) async fn send(core: &Core, call: Call<'_>) -> Result<Answer, Error> {
             nonce,
         };
         let request = attempt(core, &call, &url, &signed).await?;
-        let sent = core
+        let outcome = core
             .shared
             .transport
             .send(TransportRequest::new(request, ANSWER_MAX_BYTES, AS_TIMEOUT))
             .await;
-        let response = match sent {
+        let response = match outcome {
             Ok(response) => response,
             Err(error) => {
                 if let Some(flag) = call.lost_answer {

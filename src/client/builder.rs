@@ -47,6 +47,10 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
+    const fn is_set(&self) -> bool {
+        self.transport.is_some() || self.clock.is_some() || self.crypto.is_some()
+    }
+
     pub(crate) fn build(self) -> Result<Shared, ConfigError> {
         let crypto = match self.crypto {
             Some(crypto) => crypto,
@@ -179,7 +183,7 @@ impl ClientBuilder {
     /// [`Error::Transport`].
     pub async fn build(self) -> Result<Client, Error> {
         let registry = self.registry.clone();
-        let span = tracing::info_span!("fapi.build", issuer = self.issuer);
+        let span = tracing::info_span!("fapi.build", client_id = self.client_id);
         let draft = self.draft().instrument(span).await?;
         for finding in passed(draft.report)?.findings() {
             tracing::warn!(rule = ?finding.rule, "{}", finding.advice);
@@ -214,6 +218,7 @@ impl ClientBuilder {
             .map(|origin| Origin::named(origin))
             .collect::<Result<BTreeSet<_>, _>>()?;
         let shared = match &self.registry {
+            Some(_) if self.parts.is_set() => return Err(ConfigError::SharedParts.into()),
             Some(registry) => registry.shared(),
             None => Arc::new(self.parts.build()?),
         };
@@ -226,7 +231,7 @@ impl ClientBuilder {
             signed_userinfo: self.signed_userinfo,
         };
         let fetched = fetch_metadata(&shared, &issuer, self.discovery).await?;
-        let mut report = preflight::check(fetched.document(), &settings);
+        let mut report = preflight::check(fetched.document(), settings);
         // CA-9: a signer that does not sign is found here, not at the first login.
         match key.prove_once(&shared.crypto).await {
             Ok(()) => {}

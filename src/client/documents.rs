@@ -172,7 +172,7 @@ impl Renewal {
         }
         let fetched = match fetch_metadata(&self.shared, &self.issuer, self.discovery).await {
             Ok(fetched) => {
-                passed(preflight::check(&fetched.document, &self.settings))?;
+                passed(preflight::check(&fetched.document, self.settings))?;
                 fetched
             }
             Err(Error::Transport(error)) => {

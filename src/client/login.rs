@@ -14,9 +14,9 @@ use super::servers::Nonces;
 use crate::error::{ConfigError, Endpoint, Error, StepUp};
 use crate::profile::{NONCE_MAX_CHARS, REQUEST_URI_LIFE_LIMIT};
 use crate::protocol::answer::Answer;
-use crate::protocol::authorization_request::{
-    self as request, AuthorizationDetail, ClaimsRequest, Fresh, LoginParameters, Prompt,
-};
+use crate::protocol::authorization_details::{AuthorizationDetail, check_details};
+use crate::protocol::authorization_request::{self as request, Fresh, LoginParameters, Prompt};
+use crate::protocol::claims_request::ClaimsRequest;
 use crate::protocol::form::Form;
 use crate::protocol::id_token::Asked;
 use crate::protocol::par;
@@ -63,7 +63,9 @@ impl LoginRequest {
         subject: Option<&str>,
     ) -> Self {
         let mut login = Self::new(core);
-        login.parameters.scope = target.scope;
+        // The API may name a scope that is missing as well.
+        let words = [target.scope.as_deref(), step_up.scope.as_deref()];
+        login.parameters.scope = request::merged_scope(words.into_iter().flatten());
         login.parameters.resources = target.resources;
         login.parameters.authorization_details = target.authorization_details;
         login.parameters.acr_values.clone_from(&step_up.acr_values);
@@ -193,17 +195,6 @@ impl LoginRequest {
             .redirect_uri
             .clone()
             .ok_or(ConfigError::NoRedirectUri)?;
-        let metadata = core.metadata.get(core).await?;
-        request::check_details(
-            &self.parameters.authorization_details,
-            metadata
-                .list("authorization_details_types_supported")
-                .as_deref(),
-        )?;
-        if self.parameters.wants_id_token() {
-            // A key set that can't be had is known before there is a code to lose.
-            core.jwks.get(core).await?;
-        }
         let key = core.new_proof_key()?;
         let nonces = Nonces::default();
         // SP-5.3.3.2-4: everything is fresh for each login.
@@ -221,6 +212,21 @@ impl LoginRequest {
             verifier: &verifier,
             dpop_jkt: key.thumbprint(),
         })?;
+        let asked = asked(&self.parameters);
+        if asked.is_something() && !self.parameters.wants_id_token() {
+            return Err(ConfigError::NeedsOpenId.into());
+        }
+        let metadata = core.metadata.get(core).await?;
+        check_details(
+            &self.parameters.authorization_details,
+            metadata
+                .list("authorization_details_types_supported")
+                .as_deref(),
+        )?;
+        if self.parameters.wants_id_token() {
+            // A key set that can't be had is known before there is a code to lose.
+            core.jwks.get(core).await?;
+        }
         let now = core.now();
         let answer = push(core, &form, &key, &nonces).await?;
         let pushed = par::response(&answer, now)?;
@@ -241,7 +247,7 @@ impl LoginRequest {
             verifier,
             key,
             nonces,
-            asked: asked(&self.parameters),
+            asked,
             wants_id_token: self.parameters.wants_id_token(),
             subject: self.subject,
             target: Target {

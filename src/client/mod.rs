@@ -12,6 +12,7 @@ mod prepared;
 mod refresh;
 mod resource;
 mod retry;
+mod revoke;
 mod servers;
 mod service;
 mod session;
@@ -52,7 +53,6 @@ impl Client {
     ///
     /// The issuer is the server's own name, to the letter; take it from where you trust, never from
     /// what a user, a mail or a token says (FAPI2-SP 5.3.3.1-10).
-    #[must_use]
     pub fn builder(issuer: impl Into<String>, client_id: impl Into<String>) -> ClientBuilder {
         ClientBuilder::new(issuer.into(), client_id.into())
     }
@@ -61,7 +61,6 @@ impl Client {
     ///
     /// Call it when the user asked for it, in an answer to a request that another site can't forge (a
     /// form with a token against cross-site requests; FAPI2-SP 5.3.3.1-12).
-    #[must_use]
     pub fn login(&self) -> LoginRequest {
         LoginRequest::new(self.core.clone())
     }
@@ -86,7 +85,6 @@ impl Client {
     }
 
     /// Asks for a token for the client itself (RFC 6749 section 4.4), for APIs that act for no user.
-    #[must_use]
     pub fn client_credentials(&self) -> ServiceRequest {
         ServiceRequest::new(self.core.clone())
     }

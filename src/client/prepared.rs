@@ -19,8 +19,10 @@ use crate::protocol::dpop::{self, PROOF_HEADER, Proof};
 use crate::protocol::uri::Origin;
 use crate::secret::{AccessToken, random_text};
 
-/// The headers for one attempt at a request.
+/// The headers for one attempt at a request, in the name of one session.
 pub struct Prepared {
+    core: Arc<Core>,
+    cell: Arc<Cell>,
     endpoint: Endpoint,
     method: Method,
     url: Url,
@@ -38,6 +40,10 @@ pub struct Prepared {
 /// What an answer means for the request that was prepared.
 #[derive(Debug)]
 #[non_exhaustive]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one is made for each answer, and moved once"
+)]
 pub enum Observed {
     /// It stands, whatever its status.
     Done,
@@ -46,6 +52,10 @@ pub enum Observed {
 }
 
 /// What an answer means, and why.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one is made for each answer, and moved once"
+)]
 pub(super) enum Next {
     Take,
     Again(Prepared, Cause),
@@ -61,6 +71,8 @@ impl Prepared {
     ) -> Result<Self, Error> {
         let usable = refresh::usable(core, cell).await?;
         let mut prepared = Self {
+            core: core.clone(),
+            cell: cell.clone(),
             endpoint,
             method,
             url,
@@ -75,7 +87,7 @@ impl Prepared {
             own_nonce: None,
             spent: Spent::default(),
         };
-        prepared.prove(core, cell).await?;
+        prepared.prove().await?;
         Ok(prepared)
     }
 
@@ -98,7 +110,10 @@ impl Prepared {
     }
 
     /// Signs a proof for the next attempt (DPOP-7.3).
-    async fn prove(&mut self, core: &Core, cell: &Cell) -> Result<(), Error> {
+    async fn prove(&mut self) -> Result<(), Error> {
+        let (core, cell) = (&self.core, &self.cell);
+        // Nothing goes out again for a session that ended meanwhile.
+        cell.generation()?;
         let origin = Origin::of(&self.url);
         self.signed = Signed {
             at: core.now(),
@@ -130,27 +145,38 @@ impl Prepared {
         Ok(())
     }
 
-    pub(super) async fn observe(
-        self,
-        core: &Arc<Core>,
-        cell: &Arc<Cell>,
-        status: StatusCode,
-        headers: &HeaderMap,
-        body: &[u8],
-    ) -> Result<Observed, Error> {
+    /// Learns from the answer, and says whether the request has to go out once more.
+    ///
+    /// # Errors
+    /// [`Error::StepUp`], [`Error::SignInAgain`], [`Error::Violation`], [`Error::Transport`].
+    pub async fn observe(self, status: StatusCode, headers: &HeaderMap) -> Result<Observed, Error> {
         let idempotent = self.method.is_idempotent();
-        match self.next(core, cell, status, headers, body).await? {
+        match self.next(status, headers, b"").await? {
             Next::Again(_, Cause::Unexplained) if !idempotent => Ok(Observed::Done),
-            Next::Again(prepared, _) => Ok(Observed::SendAgain(prepared)),
+            Next::Again(prepared, _) => {
+                // Whether it goes out again is for the caller to know.
+                prepared.share_nonce();
+                Ok(Observed::SendAgain(prepared))
+            }
             Next::Take => Ok(Observed::Done),
+        }
+    }
+
+    /// Lets others use the nonce of the challenge, where this request may not go out again with it.
+    pub(super) fn share_nonce(&self) {
+        self.learn_nonce(&HeaderMap::new());
+    }
+
+    fn learn_nonce(&self, headers: &HeaderMap) {
+        let origin = Origin::of(&self.url);
+        for nonces in [&self.core.nonces, &self.cell.nonces] {
+            nonces.learn(&origin, Role::Resource, self.own_nonce.as_deref(), headers);
         }
     }
 
     /// Learns from an answer and judges it. Where the token was at fault it has been renewed by then.
     pub(super) async fn next(
         mut self,
-        core: &Arc<Core>,
-        cell: &Arc<Cell>,
         status: StatusCode,
         headers: &HeaderMap,
         body: &[u8],
@@ -163,18 +189,19 @@ impl Prepared {
             body,
             proof: true,
             nonce: self.signed.nonce.as_deref(),
-            clock_moved: core
-                .clock_offsets
-                .learn(&origin, headers, &self.signed, core.now()),
+            clock_moved: self.core.clock_offsets.learn(
+                &origin,
+                headers,
+                &self.signed,
+                self.core.now(),
+            ),
         };
         let verdict = judge(&seen, &mut self.spent);
         let asked = (verdict == Verdict::Again(Cause::Nonce))
             .then(|| dpop::nonce(headers).ok())
             .flatten();
         if asked.is_none() {
-            let own = self.own_nonce.as_deref();
-            core.nonces.learn(&origin, Role::Resource, own, headers);
-            cell.nonces.learn(&origin, Role::Resource, own, headers);
+            self.learn_nonce(headers);
         }
         self.own_nonce = asked;
         // SU-4, ERR-4: a token that is good and not good enough is not renewed.
@@ -194,24 +221,18 @@ impl Prepared {
             }
             Verdict::Again(cause) => cause,
         };
-        if matches!(cause, Cause::Token | Cause::Unexplained)
-            && !self.renew_token(core, cell, cause).await?
-        {
+        if matches!(cause, Cause::Token | Cause::Unexplained) && !self.renew_token(cause).await? {
             return Ok(Next::Take);
         }
         again(self.endpoint, cause);
-        self.prove(core, cell).await?;
+        self.prove().await?;
         Ok(Next::Again(self, cause))
     }
 
     /// One refresh, unless somebody else made it meanwhile. `false` where there is nothing to renew
     /// with and the API did not say that it is the token.
-    async fn renew_token(
-        &mut self,
-        core: &Arc<Core>,
-        cell: &Arc<Cell>,
-        cause: Cause,
-    ) -> Result<bool, Error> {
+    async fn renew_token(&mut self, cause: Cause) -> Result<bool, Error> {
+        let (core, cell) = (&self.core, &self.cell);
         let can_renew =
             matches!(cell.grant, Grant::Client { .. }) || cell.refresh_token()?.is_some();
         if !can_renew {

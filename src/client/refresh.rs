@@ -9,12 +9,11 @@ use tracing::Instrument;
 use super::authorization_server::{self, Call};
 use super::core::Core;
 use super::finish::verified_id_token;
+use super::revoke::revoke;
 use super::tokens::{Cell, Grant, Renew, Usable};
 use crate::error::{Denied, Endpoint, Error, SignInAgain, Violation};
 use crate::protocol::id_token::Occasion;
-use crate::protocol::revocation;
 use crate::protocol::token::{self, TokenResponse};
-use crate::secret::RefreshToken;
 
 /// After a refresh that failed, the background lets the server rest for so long. Who needs a token
 /// now asks all the same.
@@ -65,7 +64,7 @@ fn job(
     generation: u64,
 ) -> impl Future<Output = Result<(), Error>> + Send + 'static {
     let (core, cell) = (core.clone(), cell.clone());
-    let span = tracing::info_span!("fapi.refresh", session = cell.id.as_str());
+    let span = tracing::info_span!("fapi.refresh", session = cell.id.tag());
     let job = async move {
         // Another run may have ended between the question and this answer.
         if cell.generation()? != generation {
@@ -74,7 +73,7 @@ fn job(
         let outcome = renew(&core, &cell).await;
         if let Err(error) = &outcome {
             tracing::warn!(
-                session = cell.id.as_str(),
+                session = cell.id.tag(),
                 code = error.code(),
                 "refresh failed"
             );
@@ -85,7 +84,7 @@ fn job(
 }
 
 async fn renew(core: &Core, cell: &Cell) -> Result<(), Error> {
-    let lost = AtomicBool::new(false);
+    let lost = AtomicBool::new(cell.begin_refresh());
     let sent_at = core.now();
     let response = ask(core, cell, &lost).await;
     let lost = lost.load(Ordering::SeqCst);
@@ -103,25 +102,18 @@ async fn renew(core: &Core, cell: &Cell) -> Result<(), Error> {
         response,
         complete: checked.is_ok(),
     };
-    match cell.replace(refreshed, sent_at, PAUSE) {
-        Ok(()) => {
-            if checked.is_ok() {
-                tracing::info!(session = cell.id.as_str(), "session updated");
-            }
-            checked
-        }
+    if !cell.replace(refreshed, sent_at, PAUSE) {
         // Logged out meanwhile: what the server has just given is given back.
-        Err(new) => {
-            if let Some(new) = new {
-                cell.keep_unrevoked(new);
-                if let Err(error) = revoke(core, cell).await {
-                    // It is kept, and the next logout() tells the server again.
-                    tracing::warn!(code = error.code(), "revocation failed");
-                }
-            }
-            Err(SignInAgain::LoggedOut.into())
+        if let Err(error) = revoke(core, cell).await {
+            // It is kept, and the next logout() tells the server again.
+            tracing::warn!(code = error.code(), "revocation failed");
         }
+        return Err(SignInAgain::LoggedOut.into());
     }
+    if checked.is_ok() {
+        tracing::info!(session = cell.id.tag(), "session updated");
+    }
+    checked
 }
 
 async fn ask(core: &Core, cell: &Cell, lost: &AtomicBool) -> Result<TokenResponse, Error> {
@@ -161,7 +153,7 @@ fn failed(core: &Core, cell: &Cell, error: Error, lost: bool) -> Error {
         Error::Denied(Denied::Server(refusal))
             if refusal.error() == "invalid_grant" && matches!(cell.grant, Grant::User { .. }) =>
         {
-            let cause = if lost || cell.answer_lost() {
+            let cause = if lost {
                 SignInAgain::RotationLost
             } else {
                 SignInAgain::RefreshTokenRefused
@@ -169,43 +161,31 @@ fn failed(core: &Core, cell: &Cell, error: Error, lost: bool) -> Error {
             // Where the user logged out meanwhile, that is why.
             end(core, cell, cause).into()
         }
+        // Nothing will bring this token back to life.
+        Error::SignInAgain(SignInAgain::NoRefreshToken) if cell.is_dead(core.now()) => {
+            end(core, cell, SignInAgain::NoRefreshToken).into()
+        }
         _ => {
+            let lost = lost || may_have_rotated(&error);
             cell.failed(lost, core.now(), PAUSE);
             error
         }
     }
 }
 
+/// Whether the server may have replaced the refresh token, though no answer came that could be read.
+const fn may_have_rotated(error: &Error) -> bool {
+    matches!(error, Error::Violation(_)) || error.may_have_acted()
+}
+
 /// Ends a session and forgets it. The cause that comes back is the first one there was.
 pub(crate) fn end(core: &Core, cell: &Cell, cause: SignInAgain) -> SignInAgain {
     let cause = cell.end(cause);
     tracing::info!(
-        session = cell.id.as_str(),
+        session = cell.id.tag(),
         cause = cause.code(),
         "session ended"
     );
     core.shared.sessions.remove(&core.session_key(&cell.id));
     cause
-}
-
-/// Tells the server to forget the refresh token of a session that has ended (REV-rt). Where that
-/// fails, the token is kept for another try (REV-2.2.1).
-pub(crate) async fn revoke(core: &Core, cell: &Cell) -> Result<(), Error> {
-    let Some(token) = cell.unrevoked() else {
-        return Ok(());
-    };
-    revoke_token(core, &token).await?;
-    cell.revoked(&token);
-    Ok(())
-}
-
-async fn revoke_token(core: &Core, token: &RefreshToken) -> Result<(), Error> {
-    let call = Call {
-        endpoint: Endpoint::Revocation,
-        form: &revocation::request(token),
-        proof: None,
-        lost_answer: None,
-    };
-    let answer = authorization_server::send(core, call).await?;
-    revocation::response(&answer)
 }

@@ -67,16 +67,10 @@ pub(crate) async fn send(
     .await?;
     loop {
         let spare = call.body.try_clone();
-        let body = std::mem::replace(&mut call.body, RequestBody::empty());
+        let body = std::mem::take(&mut call.body);
         let response = attempt(core, &call, &prepared, body).await?;
         let next = prepared
-            .next(
-                core,
-                cell,
-                response.status(),
-                response.headers(),
-                response.body(),
-            )
+            .next(response.status(), response.headers(), response.body())
             .await?;
         let (again, cause) = match next {
             Next::Take => return Ok(response),
@@ -88,6 +82,7 @@ pub(crate) async fn send(
         }
         // DPOP-body
         let Some(spare) = spare else {
+            again.share_nonce();
             return Err(NotReplayable {
                 reason: cause.name(),
                 response,

@@ -14,7 +14,8 @@ use super::servers::Nonces;
 use super::session::SessionId;
 use super::tokens::{Cell, Grant, Tokens};
 use crate::error::{ConfigError, Endpoint, Error, SignInAgain, Violation};
-use crate::protocol::authorization_request::{self as request, AuthorizationDetail};
+use crate::protocol::authorization_details::{AuthorizationDetail, check_details};
+use crate::protocol::authorization_request as request;
 use crate::protocol::token;
 
 /// A token about to be asked for.
@@ -73,7 +74,7 @@ impl ServiceRequest {
         }
         let core = self.core;
         let metadata = core.metadata.get(&core).await?;
-        request::check_details(
+        check_details(
             &self.authorization_details,
             metadata
                 .list("authorization_details_types_supported")

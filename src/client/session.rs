@@ -6,16 +6,18 @@ use std::sync::Arc;
 use http::Method;
 use serde_json::Value;
 
-use super::api::ApiRequest;
+use super::api::{ApiRequest, api_failure};
 use super::core::Core;
 use super::documents::JwksCache;
 use super::finish::is_unknown_key;
 use super::login::LoginRequest;
-use super::prepared::{Observed, Prepared};
+use super::prepared::Prepared;
 use super::refresh;
 use super::resource;
+use super::revoke::revoke;
 use super::tokens::{Cell, Grant};
 use crate::error::{ConfigError, Endpoint, Error, KeyError, SignInAgain, StepUp};
+use crate::jose::{base64url, sha256};
 use crate::protocol::answer::Answer;
 use crate::protocol::id_token::IdToken;
 use crate::protocol::userinfo::{self, UserInfo};
@@ -24,12 +26,22 @@ use crate::time::Timestamp;
 
 /// The name of a session, 43 characters of base64url. It is hard to guess, yet no credential: whether
 /// a visitor may use the session is for the program to know.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+///
+/// Neither `Debug` nor logs show it: they have the first characters of its hash,
+/// [`SessionId::tag`].
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SessionId(String);
 
 impl SessionId {
     pub(crate) fn random() -> Result<Self, KeyError> {
         Ok(Self(random_text()?.to_string()))
+    }
+
+    /// What stands for the session in logs: 8 characters of the hash of its id.
+    #[must_use]
+    pub fn tag(&self) -> String {
+        let hash = base64url(&sha256(self.0.as_bytes()));
+        hash.chars().take(8).collect()
     }
 
     /// The text, for a program's own records.
@@ -51,9 +63,9 @@ impl From<String> for SessionId {
     }
 }
 
-impl fmt::Display for SessionId {
+impl fmt::Debug for SessionId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        write!(formatter, "SessionId({})", self.tag())
     }
 }
 
@@ -162,28 +174,13 @@ impl Session {
     }
 
     /// The headers for a request that another HTTP stack sends: a WebSocket, server-sent events, gRPC.
-    /// They are good for one attempt; hand the answer to [`observe`](Self::observe).
+    /// They are good for one attempt; hand the answer to [`Prepared::observe`].
     ///
     /// # Errors
     /// As those of [`ApiRequest::send`].
     pub async fn prepare(&self, method: Method, url: impl AsRef<str>) -> Result<Prepared, Error> {
         let url = resource::allowed(&self.core, url.as_ref())?;
         Prepared::new(&self.core, &self.cell, Endpoint::Resource, method, url).await
-    }
-
-    /// Learns from the answer to a prepared request, and says whether it has to go out once more.
-    ///
-    /// # Errors
-    /// [`Error::StepUp`], [`Error::SignInAgain`], [`Error::Violation`], [`Error::Transport`].
-    pub async fn observe(
-        &self,
-        prepared: Prepared,
-        status: http::StatusCode,
-        headers: &http::HeaderMap,
-    ) -> Result<Observed, Error> {
-        prepared
-            .observe(&self.core, &self.cell, status, headers, b"")
-            .await
     }
 
     /// Renews the tokens now. All who ask at once share one request.
@@ -208,6 +205,9 @@ impl Session {
         let subject = self.subject().ok_or(ConfigError::NoSubject)?;
         let url = core.endpoint(Endpoint::UserInfo).await?;
         let response = resource::get_userinfo(&self.core, &self.cell, url).await?;
+        if response.status().is_client_error() {
+            return Err(api_failure(&response, String::new()).into());
+        }
         let answer = Answer::new(Endpoint::UserInfo, response);
         let Some(token) = userinfo::signed(&answer, core.signed_userinfo)? else {
             return userinfo::plain(&answer, subject);
@@ -226,10 +226,12 @@ impl Session {
             )
         };
         match read(&keys) {
-            Err(violation) if is_unknown_key(&violation) => match jwks.renewed(core, &keys).await? {
-                Some(keys) => Ok(read(&keys)?),
-                None => Err(violation.into()),
-            },
+            Err(violation) if is_unknown_key(&violation) => {
+                match jwks.renewed(core, &keys).await? {
+                    Some(keys) => Ok(read(&keys)?),
+                    None => Err(violation.into()),
+                }
+            }
             read => Ok(read?),
         }
     }
@@ -245,14 +247,16 @@ impl Session {
         LoginRequest::step_up(self.core.clone(), target, step_up, self.subject())
     }
 
-    /// Ends the session here, always, and at the server (RFC 7009).
+    /// Ends the session here, always, and at the server (RFC 7009): with the refresh token goes
+    /// everything that was granted. Where the server refuses to revoke it, or gave none, the access
+    /// token is revoked.
     ///
     /// # Errors
     /// Where the server could not be told. The session has ended here all the same; call it again to
     /// tell the server again.
     pub async fn logout(&self) -> Result<(), Error> {
         refresh::end(&self.core, &self.cell, SignInAgain::LoggedOut);
-        refresh::revoke(&self.core, &self.cell).await
+        revoke(&self.core, &self.cell).await
     }
 }
 
@@ -260,7 +264,7 @@ impl fmt::Debug for Session {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Session")
-            .field("id", &self.cell.id.as_str())
+            .field("id", &self.cell.id)
             .field("issuer", &self.core.issuer().as_str())
             .finish_non_exhaustive()
     }

@@ -30,6 +30,10 @@ pub(crate) struct Cell {
 }
 
 /// Where the tokens come from, and so how they are renewed.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives in a cell, once a session"
+)]
 pub(crate) enum Grant {
     /// A user logged in.
     User {
@@ -46,8 +50,15 @@ enum State {
     Ended {
         cause: SignInAgain,
         /// What the server has yet to be told to forget.
-        unrevoked: Option<RefreshToken>,
+        unrevoked: Vec<Unrevoked>,
     },
+}
+
+/// The tokens of one answer, which the server has yet to be told to forget.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Unrevoked {
+    pub(crate) refresh_token: Option<RefreshToken>,
+    pub(crate) access_token: AccessToken,
 }
 
 /// The tokens as they stand.
@@ -175,6 +186,12 @@ impl Cell {
         })
     }
 
+    /// Whether the access token is at its end.
+    pub(crate) fn is_dead(&self, now: Timestamp) -> bool {
+        self.usable(now)
+            .is_ok_and(|usable| usable.renew == Renew::Now)
+    }
+
     pub(crate) fn generation(&self) -> Result<u64, SignInAgain> {
         self.live(|tokens| tokens.generation)
     }
@@ -195,14 +212,9 @@ impl Cell {
         self.live(|tokens| tokens.expires_at)
     }
 
-    /// Puts new tokens in the place of the old ones. Where the session was logged out meanwhile, the
-    /// new refresh token comes back, to be revoked.
-    pub(crate) fn replace(
-        &self,
-        refreshed: Refreshed,
-        now: Timestamp,
-        pause: Duration,
-    ) -> Result<(), Option<RefreshToken>> {
+    /// Puts new tokens in the place of the old ones; `false` where the session was logged out
+    /// meanwhile. A new refresh token is then to be revoked as the old one is.
+    pub(crate) fn replace(&self, refreshed: Refreshed, now: Timestamp, pause: Duration) -> bool {
         match &mut *self.state() {
             State::Live(tokens) => {
                 let Refreshed { response, complete } = refreshed;
@@ -224,22 +236,36 @@ impl Cell {
                 } else {
                     tokens.pause_until = Some(now.plus(pause));
                 }
-                Ok(())
+                true
             }
-            State::Ended { .. } => Err(refreshed.response.refresh_token),
+            State::Ended { unrevoked, .. } => {
+                let response = refreshed.response;
+                if response.refresh_token.is_some() {
+                    unrevoked.push(Unrevoked {
+                        refresh_token: response.refresh_token,
+                        access_token: response.access_token,
+                    });
+                }
+                false
+            }
+        }
+    }
+
+    /// Notes that a refresh goes out. Until its answer is here it counts as lost, even if nobody is left
+    /// to say so, as where the runtime ends. Whether an earlier answer was lost comes back.
+    pub(crate) fn begin_refresh(&self) -> bool {
+        match &mut *self.state() {
+            State::Live(tokens) => std::mem::replace(&mut tokens.answer_lost, true),
+            State::Ended { .. } => false,
         }
     }
 
     /// Notes that a refresh failed in a way that a later one may not.
     pub(crate) fn failed(&self, answer_lost: bool, now: Timestamp, pause: Duration) {
         if let State::Live(tokens) = &mut *self.state() {
-            tokens.answer_lost |= answer_lost;
+            tokens.answer_lost = answer_lost;
             tokens.pause_until = Some(now.plus(pause));
         }
-    }
-
-    pub(crate) fn answer_lost(&self) -> bool {
-        self.live(|tokens| tokens.answer_lost).unwrap_or(false)
     }
 
     /// Ends the session, and says why it has ended: the first cause stays.
@@ -249,9 +275,12 @@ impl Cell {
             State::Ended { cause, .. } => cause.clone(),
             State::Live(tokens) => {
                 let unrevoked = match because {
-                    SignInAgain::LoggedOut => tokens.refresh_token.take(),
-                    // The server knows this token no longer.
-                    _ => None,
+                    SignInAgain::LoggedOut => vec![Unrevoked {
+                        refresh_token: tokens.refresh_token.take(),
+                        access_token: tokens.access_token.clone(),
+                    }],
+                    // The server takes these tokens no longer.
+                    _ => Vec::new(),
                 };
                 *state = State::Ended {
                     cause: because.clone(),
@@ -262,26 +291,19 @@ impl Cell {
         }
     }
 
-    pub(crate) fn unrevoked(&self) -> Option<RefreshToken> {
+    /// What is still to be revoked.
+    pub(crate) fn unrevoked(&self) -> Vec<Unrevoked> {
         match &*self.state() {
-            State::Live(_) => None,
+            State::Live(_) => Vec::new(),
             State::Ended { unrevoked, .. } => unrevoked.clone(),
         }
     }
 
-    /// Keeps a token that is still to be revoked, in the place of the one that it replaced.
-    pub(crate) fn keep_unrevoked(&self, token: RefreshToken) {
+    /// Notes what came of a revocation: what is left of these tokens to be revoked, if anything.
+    pub(crate) fn settle(&self, tokens: &Unrevoked, left: Option<Unrevoked>) {
         if let State::Ended { unrevoked, .. } = &mut *self.state() {
-            *unrevoked = Some(token);
-        }
-    }
-
-    /// Notes that a token was revoked. One that came meanwhile still has to be.
-    pub(crate) fn revoked(&self, token: &RefreshToken) {
-        if let State::Ended { unrevoked, .. } = &mut *self.state()
-            && unrevoked.as_ref() == Some(token)
-        {
-            *unrevoked = None;
+            unrevoked.retain(|known| known != tokens);
+            unrevoked.extend(left);
         }
     }
 }

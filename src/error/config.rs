@@ -71,6 +71,16 @@ pub enum ConfigError {
     /// What `api()` was given is no origin.
     #[error("{0:?} must be an https origin, without path, query or user (RFC 9700 section 4.9.1)")]
     ApiOrigin(String),
+    /// A client of a registry was given a transport, a clock or cryptography of its own.
+    #[error(
+        "transport, clock and cryptography are shared by all clients of a registry: set them on Clients::builder()"
+    )]
+    SharedParts,
+    /// `max_age`, `acr_values` or essential claims without `openid`.
+    #[error(
+        "how the user authenticated shows in the ID token: ask for the scope openid (OIDC Core 3.1.2.1)"
+    )]
+    NeedsOpenId,
     /// UserInfo without a user: the login did not ask for an ID token.
     #[error(
         "UserInfo needs an ID token to be held against: ask for the scope openid (OIDC Core 5.3.2)"
@@ -121,6 +131,8 @@ impl ConfigError {
             Self::AuthorizationDetail(_) => "config.authorization_detail",
             Self::Scope => "config.scope",
             Self::ApiOrigin(_) => "config.api_origin",
+            Self::SharedParts => "config.shared_parts",
+            Self::NeedsOpenId => "config.needs_openid",
             Self::NoSubject => "config.no_subject",
             Self::NoEndpoint(_) => "config.no_endpoint",
             Self::DuplicateIssuer(_) => "config.duplicate_issuer",
@@ -256,6 +268,8 @@ pub enum Rule {
     Key,
     /// The server offers the grants that the client uses.
     GrantTypes,
+    /// The server takes requests that are pushed and not signed.
+    SignedRequestObject,
 }
 
 impl Rule {
@@ -275,6 +289,7 @@ impl Rule {
             Self::Endpoints => "RFC 8414 section 2",
             Self::Key => "FAPI2-SP 5.4.1",
             Self::GrantTypes => "FAPI2-SP 5.3.3.2-1",
+            Self::SignedRequestObject => "RFC 9101 section 10.5",
         }
     }
 }

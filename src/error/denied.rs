@@ -95,12 +95,16 @@ impl OAuthError {
     }
 }
 
-/// An error code of OAuth: at most 64 lower-case letters, digits, `_`, `-` and `.`, the long random
-/// ones among them left out.
+/// An error code of OAuth: at most 64 lower-case letters, digits, `_`, `-` and `.`. What a server
+/// echoes of a token or a code has other characters, or more of them.
 fn plain_word(error: &str) -> Option<&str> {
+    is_plain_word(error).then_some(error)
+}
+
+pub(crate) fn is_plain_word(error: &str) -> bool {
     let plain =
         |byte: u8| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'-' | b'.' | b'0'..=b'9');
-    (!error.is_empty() && error.len() <= 64 && error.bytes().all(plain)).then_some(error)
+    !error.is_empty() && error.len() <= 64 && error.bytes().all(plain)
 }
 
 impl fmt::Debug for OAuthError {

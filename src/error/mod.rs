@@ -11,6 +11,7 @@ mod violation;
 use std::fmt;
 
 pub use config::{ConfigError, Finding, Preflight, Rule, Severity};
+pub(crate) use denied::is_plain_word;
 pub use denied::{ApiFailure, Denied, OAuthError, SignInAgain, StepUp};
 pub use transport::{TransportError, TransportFault};
 pub use violation::{Endpoint, JwtFault, JwtKind, NonceFault, Violation};
@@ -40,7 +41,7 @@ pub enum Error {
     /// The request has to be sent again, and its body can't be.
     #[error(transparent)]
     NotReplayable(Box<NotReplayable>),
-    /// The network or the server failed. Nothing is lost; a later try may work.
+    /// The network or the server failed. Sessions and tokens are kept; a later try may work.
     #[error(transparent)]
     Transport(#[from] TransportError),
     /// A store failed.
@@ -70,6 +71,10 @@ impl Error {
     }
 
     /// Whether the same call, made again later, may succeed.
+    ///
+    /// It says nothing about what the first one did: see [`may_have_acted`](Self::may_have_acted). After
+    /// [`Client::finish_login`](crate::Client::finish_login) it is a new login that may succeed, since
+    /// a code is redeemed once.
     #[must_use]
     pub fn retry_may_help(&self) -> bool {
         match self {
@@ -77,6 +82,16 @@ impl Error {
             Self::Store(StoreError::Unavailable) | Self::Key(KeyError::Unavailable) => true,
             Self::Denied(Denied::Server(error)) => error.is_temporary(),
             Self::Api(failure) => failure.is_temporary(),
+            _ => false,
+        }
+    }
+
+    /// Whether the request may have been acted on though no answer to it came. A payment is not made
+    /// again after such an error before it is known what became of the first one.
+    #[must_use]
+    pub const fn may_have_acted(&self) -> bool {
+        match self {
+            Self::Transport(error) => error.may_have_acted(),
             _ => false,
         }
     }
@@ -131,7 +146,9 @@ pub enum StoreError {
     #[error("there is no session of that id; the user has to sign in")]
     NoSuchSession,
     /// The store holds as many logins as it may.
-    #[error("too many logins are under way; finish or abandon some, or raise the limit")]
+    #[error(
+        "too many logins are under way; try again in a while, and guard the page that begins them"
+    )]
     Full,
     /// The store did not answer.
     #[error("the store did not answer; try again")]

@@ -80,6 +80,18 @@ impl TransportError {
         }
     }
 
+    /// Whether the server may have acted on the request.
+    #[must_use]
+    pub const fn may_have_acted(&self) -> bool {
+        matches!(
+            self.fault,
+            TransportFault::Timeout
+                | TransportFault::Broken
+                | TransportFault::TooLarge { .. }
+                | TransportFault::Unavailable { .. }
+        )
+    }
+
     /// Whether a later try may work.
     #[must_use]
     pub const fn retry_may_help(&self) -> bool {

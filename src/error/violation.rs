@@ -124,7 +124,7 @@ pub enum Violation {
     State,
     /// The browser has no login under way: it is not the one that began, or the login was finished
     /// or is too old.
-    #[error("no login is under way in this browser; begin a new one ({})", self.clause())]
+    #[error("no login is under way in this browser (it began elsewhere, was finished, is too old, or the process that kept it is gone); begin a new one ({})", self.clause())]
     NoSuchLogin,
     /// The callback carries a token, or a signed response that was not asked for.
     #[error("the callback carries {name:?}, which was not asked for ({})", self.clause())]
@@ -190,13 +190,12 @@ impl Violation {
                 Endpoint::Metadata => "RFC 8414 section 3.2",
                 _ => "RFC 6749 section 5.1",
             },
-            Self::Callback => "RFC 6749 section 4.1.2",
+            Self::Callback | Self::MissingCode => "RFC 6749 section 4.1.2",
             Self::DuplicateParameter { .. } => "RFC 6749 section 3.1",
             Self::MissingIssuer | Self::Issuer { .. } => "FAPI2-SP 5.3.3.2-5",
             Self::State => "RFC 6749 section 10.12",
             Self::NoSuchLogin => "FAPI2-SP 5.3.3.2-4",
             Self::FrontChannel { .. } => "FAPI2-SP 5.3.2.2-1",
-            Self::MissingCode => "RFC 6749 section 4.1.2",
             Self::TokenTypeDowngrade => "RFC 9449 section 5",
             Self::MissingIdToken => "OIDC Core 3.1.3.3",
             Self::MissingAuthorizationDetails => "RFC 9396 section 7",

@@ -135,13 +135,12 @@ impl Answer {
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| Some(headers.get(name)?.to_str().ok()?.trim());
     let asked = text(RETRY_AFTER)?;
-    let wait = match asked.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let until = httpdate::parse_http_date(asked).ok()?;
-            let sent = httpdate::parse_http_date(text(DATE)?).ok()?;
-            until.duration_since(sent).unwrap_or_default()
-        }
+    let wait = if let Ok(seconds) = asked.parse::<u64>() {
+        Duration::from_secs(seconds)
+    } else {
+        let until = httpdate::parse_http_date(asked).ok()?;
+        let sent = httpdate::parse_http_date(text(DATE)?).ok()?;
+        until.duration_since(sent).unwrap_or_default()
     };
     Some(wait.min(RETRY_AFTER_MAX))
 }

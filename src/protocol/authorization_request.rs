@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use url::Url;
 
+use super::authorization_details::AuthorizationDetail;
+use super::claims_request::ClaimsRequest;
 use super::form::Form;
 use super::pkce;
 use crate::error::ConfigError;
@@ -171,6 +173,17 @@ pub(crate) fn scope(text: &str) -> Result<String, ConfigError> {
     Ok(words.join(" "))
 }
 
+/// The words of several scopes, each once.
+pub(crate) fn merged_scope<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let mut words: Vec<&str> = Vec::new();
+    for word in scopes.into_iter().flat_map(str::split_ascii_whitespace) {
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    joined(&words)
+}
+
 /// RI-2: an absolute URI without fragment.
 pub(crate) fn resource(text: &str) -> Result<Url, ConfigError> {
     match Url::parse(text) {
@@ -207,177 +220,12 @@ impl Prompt {
     }
 }
 
-/// Single claims asked for in the ID token or at UserInfo (OIDC Core section 5.5).
-///
-/// `acr` and `auth_time` asked for as essential in the ID token are checked when it comes.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ClaimsRequest {
-    id_token: Map<String, Value>,
-    userinfo: Map<String, Value>,
-}
-
-impl ClaimsRequest {
-    /// Asks for nothing yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Asks for a claim in the ID token.
-    #[must_use]
-    pub fn id_token(mut self, name: impl Into<String>, claim: ClaimRequest) -> Self {
-        self.id_token.insert(name.into(), claim.into_json());
-        self
-    }
-
-    /// Asks for a claim at UserInfo.
-    #[must_use]
-    pub fn userinfo(mut self, name: impl Into<String>, claim: ClaimRequest) -> Self {
-        self.userinfo.insert(name.into(), claim.into_json());
-        self
-    }
-
-    fn to_json(&self) -> Value {
-        let mut json = Map::new();
-        for (member, claims) in [("id_token", &self.id_token), ("userinfo", &self.userinfo)] {
-            if !claims.is_empty() {
-                json.insert(member.to_owned(), Value::Object(claims.clone()));
-            }
-        }
-        Value::Object(json)
-    }
-
-    fn is_essential(&self, name: &str) -> bool {
-        self.id_token
-            .get(name)
-            .and_then(|claim| claim.get("essential"))
-            .and_then(Value::as_bool)
-            == Some(true)
-    }
-
-    /// IDT-13: whether `auth_time` has to be there.
-    pub(crate) fn demands_auth_time(&self) -> bool {
-        self.is_essential("auth_time")
-    }
-
-    /// IDT-12: the values of which an essential `acr` has to be one; empty where any will do.
-    pub(crate) fn essential_acr(&self) -> Option<Vec<String>> {
-        if !self.is_essential("acr") {
-            return None;
-        }
-        let claim = self.id_token.get("acr")?;
-        let one = claim.get("value").into_iter();
-        let several = claim.get("values").and_then(Value::as_array);
-        Some(
-            one.chain(several.into_iter().flatten())
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect(),
-        )
-    }
-}
-
-/// How one claim is asked for.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ClaimRequest {
-    members: Map<String, Value>,
-}
-
-impl ClaimRequest {
-    /// Would be nice to have.
-    #[must_use]
-    pub fn voluntary() -> Self {
-        Self::default()
-    }
-
-    /// Is needed.
-    #[must_use]
-    pub fn essential() -> Self {
-        Self::default().with("essential", Value::Bool(true))
-    }
-
-    /// With this value.
-    #[must_use]
-    pub fn value(self, value: impl Into<Value>) -> Self {
-        self.with("value", value.into())
-    }
-
-    /// With one of these values, best first.
-    #[must_use]
-    pub fn values<V: Into<Value>>(self, values: impl IntoIterator<Item = V>) -> Self {
-        self.with("values", values.into_iter().collect())
-    }
-
-    fn with(mut self, member: &str, value: Value) -> Self {
-        self.members.insert(member.to_owned(), value);
-        self
-    }
-
-    fn into_json(self) -> Value {
-        if self.members.is_empty() {
-            Value::Null
-        } else {
-            Value::Object(self.members)
-        }
-    }
-}
-
-/// One element of `authorization_details` (RFC 9396 section 2): an object with a `type`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AuthorizationDetail {
-    kind: String,
-    members: Map<String, Value>,
-}
-
-impl AuthorizationDetail {
-    /// A detail of a type.
-    #[must_use]
-    pub fn new(kind: impl Into<String>) -> Self {
-        Self {
-            kind: kind.into(),
-            members: Map::new(),
-        }
-    }
-
-    /// Adds a member: `locations`, `actions`, `datatypes`, `identifier`, `privileges`, or one that the
-    /// type defines.
-    #[must_use]
-    pub fn with(mut self, member: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.members.insert(member.into(), value.into());
-        self
-    }
-
-    /// Its `type`.
-    #[must_use]
-    pub fn kind(&self) -> &str {
-        &self.kind
-    }
-
-    fn to_json(&self) -> Value {
-        let mut json = self.members.clone();
-        json.insert("type".to_owned(), self.kind.clone().into());
-        Value::Object(json)
-    }
-}
-
-/// RAR-2, RAR-10: each detail has a type, and one that the server knows where it says which.
-pub(crate) fn check_details(
-    details: &[AuthorizationDetail],
-    known: Option<&[String]>,
-) -> Result<(), ConfigError> {
-    for detail in details {
-        let unknown = known.is_some_and(|known| !known.contains(&detail.kind));
-        if detail.kind.is_empty() || unknown {
-            return Err(ConfigError::AuthorizationDetail(detail.kind.clone()));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
+    use super::super::authorization_details::check_details;
+    use super::super::claims_request::ClaimRequest;
     use super::*;
 
     fn form(parameters: &LoginParameters) -> Result<Form, ConfigError> {

@@ -105,7 +105,7 @@ pub(crate) fn read(callback: &Callback) -> Result<Unchecked, Violation> {
     let (query, fragment) = parts_of(raw);
     for pair in pairs(query) {
         let (name, value) = pair?;
-        read.take(&name, value)?;
+        read.take(&name, &value)?;
     }
     for pair in pairs(fragment) {
         let (name, _) = pair?;
@@ -170,7 +170,7 @@ fn hex(digit: u8) -> Option<u8> {
 
 impl Unchecked {
     /// R6749-dup: a parameter that is known stands there once.
-    fn take(&mut self, name: &str, value: Zeroizing<String>) -> Result<(), Violation> {
+    fn take(&mut self, name: &str, value: &Zeroizing<String>) -> Result<(), Violation> {
         fn once<T>(slot: &mut Option<T>, name: &'static str, value: T) -> Result<(), Violation> {
             match slot.replace(value) {
                 None => Ok(()),

@@ -23,6 +23,11 @@ impl Challenge {
         &self.scheme
     }
 
+    /// Whether it speaks of access tokens.
+    fn is_ours(&self) -> bool {
+        matches!(self.scheme(), "dpop" | "bearer")
+    }
+
     /// A parameter: `error`, `scope`, `acr_values`, … Names are in lower case.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {
@@ -50,7 +55,7 @@ pub(crate) fn challenges(headers: &HeaderMap) -> Vec<Challenge> {
 pub(crate) fn errors(challenges: &[Challenge]) -> impl Iterator<Item = &str> {
     challenges
         .iter()
-        .filter(|challenge| matches!(challenge.scheme(), "dpop" | "bearer"))
+        .filter(|challenge| challenge.is_ours())
         .filter_map(|challenge| challenge.parameter("error"))
 }
 
@@ -70,7 +75,8 @@ pub(crate) fn body_error(body: &[u8]) -> Option<String> {
 /// SU-3: the demand for another authentication, where there is one.
 pub(crate) fn step_up(challenges: &[Challenge]) -> Option<StepUp> {
     let challenge = challenges.iter().find(|challenge| {
-        challenge.parameter("error") == Some("insufficient_user_authentication")
+        challenge.is_ours()
+            && challenge.parameter("error") == Some("insufficient_user_authentication")
     })?;
     let words = challenge.parameter("acr_values").unwrap_or_default();
     Some(StepUp::new(

@@ -39,6 +39,13 @@ pub(crate) struct Asked {
     pub(crate) acr: Option<Vec<String>>,
 }
 
+impl Asked {
+    /// Whether there is anything that only an ID token can show.
+    pub(crate) const fn is_something(&self) -> bool {
+        self.max_age.is_some() || self.auth_time || self.acr.is_some()
+    }
+}
+
 /// What an ID token is held against.
 pub(crate) enum Occasion<'a> {
     /// The answer to a login.
@@ -56,10 +63,10 @@ pub(crate) enum Occasion<'a> {
 
 /// Who logged in, and how. Every check has passed.
 ///
-/// Its `Debug` names the claims and shows nothing of them.
+/// Its `Debug` names the claims and shows none of them.
 #[derive(Clone)]
 pub struct IdToken {
-    claims: Claims,
+    claims: Map<String, Value>,
     subject: String,
     auth_time: Option<Timestamp>,
     nonce: Option<Nonce>,
@@ -101,7 +108,7 @@ impl IdToken {
     /// All claims.
     #[must_use]
     pub const fn claims(&self) -> &Map<String, Value> {
-        self.claims.as_map()
+        &self.claims
     }
 
     /// The token itself, for the `id_token_hint` of a later request.
@@ -113,10 +120,8 @@ impl IdToken {
 
 impl fmt::Debug for IdToken {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("IdToken")
-            .field("claims", &self.claims)
-            .finish_non_exhaustive()
+        formatter.write_str("IdToken ")?;
+        formatter.debug_set().entries(self.claims.keys()).finish()
     }
 }
 
@@ -207,7 +212,7 @@ fn verify(
         auth_time: claims.seconds("auth_time")?,
         nonce: claims.text("nonce")?.map(Nonce::new),
         raw: IdTokenHint::new(token),
-        claims: claims.clone(),
+        claims: claims.as_map().clone(),
     })
 }
 

@@ -76,6 +76,9 @@ pub(crate) fn parse(issuer: &Issuer, body: &[u8]) -> Result<ServerMetadata, Viol
             received: named.unwrap_or_default().chars().take(200).collect(),
         });
     }
+    for member in LISTS {
+        list_of_texts(&document, member)?;
+    }
     Ok(ServerMetadata {
         issuer: issuer.clone(),
         authorization_endpoint: endpoint(&document, "authorization_endpoint")?,
@@ -89,6 +92,34 @@ pub(crate) fn parse(issuer: &Issuer, body: &[u8]) -> Result<ServerMetadata, Viol
         revocation_endpoint: endpoint(&document, "revocation_endpoint")?,
         document,
     })
+}
+
+/// The lists that decisions rest on. One of another shape would be read as absent.
+const LISTS: [&str; 9] = [
+    "authorization_details_types_supported",
+    "code_challenge_methods_supported",
+    "dpop_signing_alg_values_supported",
+    "grant_types_supported",
+    "id_token_signing_alg_values_supported",
+    "response_types_supported",
+    "token_endpoint_auth_methods_supported",
+    "token_endpoint_auth_signing_alg_values_supported",
+    "userinfo_signing_alg_values_supported",
+];
+
+fn list_of_texts(document: &Map<String, Value>, member: &str) -> Result<(), Violation> {
+    let sound = match document.get(member) {
+        None => true,
+        Some(Value::Array(values)) => values.iter().all(Value::is_string),
+        Some(_) => false,
+    };
+    if sound {
+        Ok(())
+    } else {
+        Err(Violation::MetadataMember {
+            member: member.to_owned(),
+        })
+    }
 }
 
 /// META-5, SP-5.2.1-1, SP-5.4.2-1: an endpoint is an https URL, or is not there.
@@ -155,6 +186,22 @@ mod tests {
                     member: member.to_owned()
                 })
             );
+        }
+    }
+
+    /// META-6: a list that is none is told, since it would count as absent.
+    #[test]
+    fn lists_are_lists_of_texts() {
+        for member in LISTS {
+            for value in [r#""S256""#, "7", r#"["S256",7]"#, "null"] {
+                let body = format!(r#"{{"issuer":"https://as.example","{member}":{value}}}"#);
+                assert_eq!(
+                    parse(&issuer(), body.as_bytes()),
+                    Err(Violation::MetadataMember {
+                        member: member.to_owned()
+                    })
+                );
+            }
         }
     }
 

@@ -5,9 +5,11 @@
 //! thing that is awaited is a signer.
 
 pub(crate) mod answer;
+pub(crate) mod authorization_details;
 pub(crate) mod authorization_request;
 pub(crate) mod authorization_response;
 pub(crate) mod challenge;
+pub(crate) mod claims_request;
 pub(crate) mod client_auth;
 pub(crate) mod dpop;
 pub(crate) mod form;

@@ -22,7 +22,7 @@ pub(crate) struct Settings {
 }
 
 /// Looks at every rule.
-pub(crate) fn check(metadata: &ServerMetadata, settings: &Settings) -> Preflight {
+pub(crate) fn check(metadata: &ServerMetadata, settings: Settings) -> Preflight {
     let mut findings = Findings(Vec::new());
     endpoints(metadata, settings, &mut findings);
     client_authentication(metadata, settings, &mut findings);
@@ -50,7 +50,17 @@ impl Findings {
     }
 }
 
-fn endpoints(metadata: &ServerMetadata, settings: &Settings, findings: &mut Findings) {
+/// A list of a server's, short enough for a message.
+fn shown(names: &[String]) -> String {
+    let first: Vec<String> = names
+        .iter()
+        .take(12)
+        .map(|name| name.chars().take(40).collect())
+        .collect();
+    format!("{first:?}")
+}
+
+fn endpoints(metadata: &ServerMetadata, settings: Settings, findings: &mut Findings) {
     let mut demand = |rule: Rule, member: &str, there: bool| {
         if !there {
             findings.broken(rule, format!("the server publishes no {member}"));
@@ -74,6 +84,13 @@ fn endpoints(metadata: &ServerMetadata, settings: &Settings, findings: &mut Find
             "pushed_authorization_request_endpoint",
             metadata.pushed_authorization_request_endpoint.is_some(),
         );
+        // JAR-9
+        if metadata.flag("require_signed_request_object") == Some(true) {
+            findings.broken(
+                Rule::SignedRequestObject,
+                "require_signed_request_object is true, and this client signs no request objects",
+            );
+        }
     }
     if let Some(grants) = metadata.list("grant_types_supported") {
         let wanted = if settings.login {
@@ -90,13 +107,13 @@ fn endpoints(metadata: &ServerMetadata, settings: &Settings, findings: &mut Find
     }
 }
 
-fn client_authentication(metadata: &ServerMetadata, settings: &Settings, findings: &mut Findings) {
+fn client_authentication(metadata: &ServerMetadata, settings: Settings, findings: &mut Findings) {
     // SP-5.3.2.1-6
     match metadata.list("token_endpoint_auth_methods_supported") {
         Some(methods) if methods.iter().any(|method| method == "private_key_jwt") => {}
         Some(methods) => findings.broken(
             Rule::ClientAuthentication,
-            format!("token_endpoint_auth_methods_supported lacks private_key_jwt, it has {methods:?}"),
+            format!("token_endpoint_auth_methods_supported lacks private_key_jwt, it has {}", shown(&methods)),
         ),
         // META-6: an absent list means client_secret_basic.
         None => findings.broken(
@@ -109,8 +126,9 @@ fn client_authentication(metadata: &ServerMetadata, settings: &Settings, finding
         Some(algorithms) if !settings.assertion.is_in(&algorithms) => findings.broken(
             Rule::ClientAssertionAlgorithm,
             format!(
-                "the client key signs {}, and token_endpoint_auth_signing_alg_values_supported has {algorithms:?}; use a key of one of these that FAPI 2.0 allows",
-                settings.assertion
+                "the client key signs {}, and token_endpoint_auth_signing_alg_values_supported has {}; use a key of one of these that FAPI 2.0 allows",
+                settings.assertion,
+                shown(&algorithms)
             ),
         ),
         Some(_) => {}
@@ -121,14 +139,15 @@ fn client_authentication(metadata: &ServerMetadata, settings: &Settings, finding
     }
 }
 
-fn sender_constraint(metadata: &ServerMetadata, settings: &Settings, findings: &mut Findings) {
+fn sender_constraint(metadata: &ServerMetadata, settings: Settings, findings: &mut Findings) {
     // SP-5.3.2.1-4, DPOP-5.1
     match metadata.list("dpop_signing_alg_values_supported") {
         Some(algorithms) if !settings.dpop.is_in(&algorithms) => findings.broken(
             Rule::SenderConstraint,
             format!(
-                "DPoP keys sign {}, and dpop_signing_alg_values_supported has {algorithms:?}",
-                settings.dpop
+                "DPoP keys sign {}, and dpop_signing_alg_values_supported has {}",
+                settings.dpop,
+                shown(&algorithms)
             ),
         ),
         Some(_) => {}
@@ -145,7 +164,10 @@ fn login(metadata: &ServerMetadata, findings: &mut Findings) {
         Some(types) if types.iter().any(|kind| kind == "code") => {}
         Some(types) => findings.broken(
             Rule::ResponseType,
-            format!("response_types_supported lacks code, it has {types:?}"),
+            format!(
+                "response_types_supported lacks code, it has {}",
+                shown(&types)
+            ),
         ),
         None => findings.unsure(
             Rule::ResponseType,
@@ -158,7 +180,10 @@ fn login(metadata: &ServerMetadata, findings: &mut Findings) {
         Some(methods) if methods.iter().any(|method| method == "S256") => {}
         Some(methods) => findings.broken(
             Rule::CodeChallengeMethod,
-            format!("code_challenge_methods_supported lacks S256, it has {methods:?}"),
+            format!(
+                "code_challenge_methods_supported lacks S256, it has {}",
+                shown(&methods)
+            ),
         ),
         None => findings.unsure(
             Rule::CodeChallengeMethod,
@@ -174,7 +199,7 @@ fn login(metadata: &ServerMetadata, findings: &mut Findings) {
     }
 }
 
-fn id_token(metadata: &ServerMetadata, settings: &Settings, findings: &mut Findings) {
+fn id_token(metadata: &ServerMetadata, settings: Settings, findings: &mut Findings) {
     // SP-5.4.1-1.2, IDT-7
     if let Some(algorithms) = metadata.list("id_token_signing_alg_values_supported") {
         let fits = match settings.id_token {
@@ -185,7 +210,8 @@ fn id_token(metadata: &ServerMetadata, settings: &Settings, findings: &mut Findi
             findings.broken(
                 Rule::IdTokenAlgorithm,
                 format!(
-                    "id_token_signing_alg_values_supported has {algorithms:?}, and FAPI 2.0 allows PS256, ES256 and EdDSA alone; register id_token_signed_response_alg"
+                    "id_token_signing_alg_values_supported has {}, and FAPI 2.0 allows PS256, ES256 and EdDSA alone; register id_token_signed_response_alg",
+                    shown(&algorithms)
                 ),
             );
         }
@@ -198,7 +224,10 @@ fn id_token(metadata: &ServerMetadata, settings: &Settings, findings: &mut Findi
     {
         findings.broken(
             Rule::UserInfoAlgorithm,
-            format!("userinfo_signing_alg_values_supported has {algorithms:?}, none of which FAPI 2.0 allows"),
+            format!(
+                "userinfo_signing_alg_values_supported has {}, none of which FAPI 2.0 allows",
+                shown(&algorithms)
+            ),
         );
     }
 }
@@ -239,7 +268,7 @@ mod tests {
         })
     }
 
-    fn report(document: &Value, settings: &Settings) -> Vec<(Rule, Severity)> {
+    fn report(document: &Value, settings: Settings) -> Vec<(Rule, Severity)> {
         let issuer = Issuer::new("https://as.example").unwrap();
         let metadata =
             super::super::metadata::parse(&issuer, document.to_string().as_bytes()).unwrap();
@@ -253,7 +282,7 @@ mod tests {
     /// META-11: a server that fits gives no finding.
     #[test]
     fn a_good_server_passes() {
-        assert_eq!(report(&document(), &settings()), []);
+        assert_eq!(report(&document(), settings()), []);
     }
 
     /// META-11, SP-5.3.2.2-5, CA-8, DPOP-5.1, SP-5.4.1-1.2: each broken rule is named.
@@ -267,6 +296,11 @@ mod tests {
                 "pushed_authorization_request_endpoint",
                 Value::Null,
                 Rule::PushedAuthorizationRequests,
+            ),
+            (
+                "require_signed_request_object",
+                json!(true),
+                Rule::SignedRequestObject,
             ),
             (
                 "grant_types_supported",
@@ -329,7 +363,7 @@ mod tests {
                     .insert(member.to_owned(), value),
             };
             assert_eq!(
-                report(&document, &settings()),
+                report(&document, settings()),
                 [(rule, Severity::Broken)],
                 "{member}"
             );
@@ -356,7 +390,7 @@ mod tests {
         ] {
             let mut document = document();
             document.as_object_mut().unwrap().remove(member);
-            assert_eq!(report(&document, &settings()), [(rule, Severity::Unsure)]);
+            assert_eq!(report(&document, settings()), [(rule, Severity::Unsure)]);
         }
     }
 
@@ -364,7 +398,7 @@ mod tests {
     #[test]
     fn everything_at_once() {
         let document = json!({"issuer": "https://as.example"});
-        let found = report(&document, &settings());
+        let found = report(&document, settings());
         let broken = found
             .iter()
             .filter(|(_, severity)| *severity == Severity::Broken)
@@ -380,7 +414,7 @@ mod tests {
             ..settings()
         };
         assert_eq!(
-            report(&document(), &registered),
+            report(&document(), registered),
             [(Rule::IdTokenAlgorithm, Severity::Broken)]
         );
     }

@@ -5,13 +5,22 @@ use http::StatusCode;
 use super::answer::Answer;
 use super::form::Form;
 use crate::error::Error;
-use crate::secret::RefreshToken;
+use crate::secret::{AccessToken, RefreshToken};
 
 /// REV-2.1, REV-rt: the refresh token, with which the whole grant goes.
-pub(crate) fn request(token: &RefreshToken) -> Form {
+pub(crate) fn refresh_token(token: &RefreshToken) -> Form {
+    request(token.reveal(), "refresh_token")
+}
+
+/// REV-2.1: an access token alone.
+pub(crate) fn access_token(token: &AccessToken) -> Form {
+    request(token.reveal(), "access_token")
+}
+
+fn request(token: &str, hint: &str) -> Form {
     Form::default()
-        .field("token", token.reveal())
-        .field("token_type_hint", "refresh_token")
+        .field("token", token)
+        .field("token_type_hint", hint)
 }
 
 /// REV-2.2: 200 means gone, for unknown tokens too; the body says nothing.

@@ -3,6 +3,8 @@
 #[cfg(all(test, any(feature = "aws-lc", feature = "ring")))]
 mod tests;
 
+use std::fmt;
+
 use http::StatusCode;
 use serde_json::{Map, Value};
 
@@ -10,7 +12,6 @@ use super::answer::Answer;
 use super::id_token::{self, Registered};
 use crate::crypto::Crypto;
 use crate::error::{Error, JwtFault, JwtKind, Violation};
-use crate::jose::Claims;
 use crate::jose::JwkSet;
 use crate::jose::Jws;
 use crate::profile::CLOCK_TOLERANCE_EXPIRED;
@@ -18,10 +19,10 @@ use crate::time::Timestamp;
 
 /// What the server says about the user. It is about the same user as the ID token.
 ///
-/// Its `Debug` names the claims and shows nothing of them.
-#[derive(Clone, Debug, PartialEq)]
+/// Its `Debug` names the claims and shows none of them.
+#[derive(Clone, PartialEq)]
 pub struct UserInfo {
-    claims: Claims,
+    claims: Map<String, Value>,
 }
 
 impl UserInfo {
@@ -43,7 +44,14 @@ impl UserInfo {
     /// All claims.
     #[must_use]
     pub const fn claims(&self) -> &Map<String, Value> {
-        self.claims.as_map()
+        &self.claims
+    }
+}
+
+impl fmt::Debug for UserInfo {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("UserInfo ")?;
+        formatter.debug_set().entries(self.claims.keys()).finish()
     }
 }
 
@@ -71,9 +79,7 @@ pub(crate) fn signed(answer: &Answer, registered: bool) -> Result<Option<String>
 pub(crate) fn plain(answer: &Answer, subject: &str) -> Result<UserInfo, Error> {
     let claims = answer.json(StatusCode::OK)?;
     same_subject(claims.get("sub").and_then(Value::as_str), subject)?;
-    Ok(UserInfo {
-        claims: Claims::new(claims),
-    })
+    Ok(UserInfo { claims })
 }
 
 /// Reads a signed answer.
@@ -107,7 +113,7 @@ pub(crate) fn verified(
     id_token::audience(claims, registered).map_err(fault)?;
     same_subject(claims.text("sub").map_err(fault)?, subject)?;
     Ok(UserInfo {
-        claims: claims.clone(),
+        claims: claims.as_map().clone(),
     })
 }
 

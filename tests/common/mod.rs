@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fapi_client::{
-    ApiResponse, BoxFuture, Client, ClientAuth, ClientBuilder, Clock, ConfigError, Error, HttpsTransport,
-    KeySet, Login, Preflight, Rule, Session, Severity, SoftwareKey, Timestamp, Transport,
-    TransportError, TransportRequest,
+    ApiResponse, BoxFuture, Client, ClientAuth, ClientBuilder, Clock, ConfigError, Error,
+    HttpsTransport, KeySet, Login, Preflight, Rule, Session, Severity, SoftwareKey, Timestamp,
+    Transport, TransportError, TransportRequest,
 };
 use fapi_testkit::{Registration, TestClock, TestServer};
 use http::Response;
@@ -88,7 +88,7 @@ pub async fn log_in_with(
     server: &TestServer,
     user: &str,
 ) -> Result<Session, Error> {
-    let login = begin(client).await;
+    let login = client.login().scope("openid accounts").start().await?;
     let callback = server.browser(user).approve(login.url().as_str()).await;
     client.finish_login(login.transaction(), callback).await
 }
@@ -146,7 +146,7 @@ impl Watched {
 
     #[must_use]
     pub fn impatient(mut self) -> Self {
-        self.patience = Duration::from_millis(200);
+        self.patience = Duration::from_millis(1500);
         self
     }
 

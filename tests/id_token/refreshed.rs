@@ -122,7 +122,13 @@ async fn a_right_token_is_taken() {
     let rows: [Mutator; 3] = [
         |_, c| drop(c.remove("auth_time")),
         |_, c| drop(c.remove("at_hash")),
-        |_, c| set(c, "auth_time", json!(1_800_000_000.5)),
+        |_, c| {
+            set(
+                c,
+                "auth_time",
+                serde_json::from_str("1800000000.5").unwrap(),
+            );
+        },
     ];
     for mutate in rows {
         server.mutate_id_token(mutate);

@@ -8,8 +8,7 @@ use fapi_testkit::{Answer, Endpoint};
 use super::{fetches, log_in, not_begun, refused, server};
 use crate::common;
 
-/// META-9, META-8: a key set is kept as long as the server says, five minutes here, and then fetched
-/// anew, once.
+/// META-9, META-8: a key set is kept as long as the server says, and then fetched anew, once.
 #[tokio::test]
 async fn a_key_set_is_fetched_anew_when_it_is_old() {
     let server = server().await;

@@ -180,8 +180,8 @@ async fn a_server_that_is_down_gets_no_request_twice() {
                     .header("retry-after", "2"),
             );
             let error = ready.act(&server).await.unwrap_err();
-            let code = match place {
-                Place::Api => "api",
+            let code = match (place, status) {
+                (Place::Api, _) | (Place::UserInfo, 429) => "api",
                 _ => "transport.unavailable",
             };
             assert_eq!(error.code(), code, "{place:?}, {status}");

@@ -48,11 +48,14 @@ pub(crate) fn lint() -> Outcome {
     let everything = ["clippy", "--locked", "--workspace", "--all-targets"];
     run::show(run::cargo(&[&everything[..], &DENY].concat()), minutes(20))?;
     for set in BESIDE_THE_DEFAULT {
-        let client = ["clippy", "--locked", "-p", "fapi-client", "--all-targets"];
-        run::show(
-            run::cargo(&[&client[..], set.arguments, &DENY].concat()),
-            minutes(20),
-        )?;
+        // Where few tests can run, what the others need is unused and says nothing.
+        let targets = match set.tests {
+            [] => vec!["--all-targets"],
+            tests => [&["--lib", "--examples"], tests].concat(),
+        };
+        let client = ["clippy", "--locked", "-p", "fapi-client"];
+        let arguments = [&client[..], &targets, set.arguments, &DENY].concat();
+        run::show(run::cargo(&arguments), minutes(20))?;
     }
     Ok(String::from("clippy has nothing to say"))
 }

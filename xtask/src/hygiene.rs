@@ -14,7 +14,6 @@ const MACHINE_PATHS: &[&str] = &[
     concat!("/ho", "me/"),
     concat!("/Us", "ers/"),
     concat!("C:\\", "Users"),
-    concat!("file:", "///"),
 ];
 
 const REGISTRY_HOSTS: &[&str] = &[

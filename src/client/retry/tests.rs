@@ -173,9 +173,10 @@ fn refused_times_are_worth_a_retry_where_the_clock_moved() {
             answer.body = body;
             answer.clock_moved = moved;
             let mut spent = Spent::default();
-            let first = match worth && moved {
-                true => Verdict::Again(Cause::Clock),
-                false => Verdict::Take,
+            let first = if worth && moved {
+                Verdict::Again(Cause::Clock)
+            } else {
+                Verdict::Take
             };
             assert_eq!(answer.judged(&mut spent), first, "{answer:?}");
             assert_eq!(answer.judged(&mut spent), Verdict::Take, "{answer:?}");

@@ -3,7 +3,8 @@
 //! [`NodeProvider`] runs the npm package `oidc-provider`, [`Keycloak`] the server of that name. Each
 //! installs itself below `target/interop` the first time, starts on free ports of the loopback
 //! interface with a certificate of its own [`Pki`], and dies with the process that started it.
-//! [`Browser`] is the user: it fills in their login and consent pages.
+//! [`Browser`] is the user: it fills in their login and consent pages. [`Program`] is a program that
+//! logs the user in.
 //!
 //! Nothing here uses `fapi-client`: where a test fails, the server's side was set up by other code.
 
@@ -16,6 +17,7 @@ mod keycloak;
 mod node;
 mod pki;
 mod process;
+mod program;
 mod registration;
 mod setup;
 
@@ -24,4 +26,5 @@ pub use key::{Algorithm, ClientKey};
 pub use keycloak::Keycloak;
 pub use node::NodeProvider;
 pub use pki::Pki;
+pub use program::{Program, Running};
 pub use registration::{REDIRECT_URI, Registration};

@@ -1,6 +1,6 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -58,6 +58,27 @@ impl Process {
             );
             sleep(Duration::from_millis(100));
         }
+    }
+
+    /// Waits until the program has ended.
+    pub(crate) fn end(&mut self, limit: Duration) -> ExitStatus {
+        let end = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.server.try_wait().expect("a child of ours") {
+                return status;
+            }
+            assert!(
+                Instant::now() < end,
+                "the program did not end in {limit:?}:\n{}",
+                tail(&self.log)
+            );
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Where everything that is written goes.
+    pub(crate) fn output(&self) -> &Path {
+        &self.log
     }
 
     /// What the server wrote last.

@@ -102,11 +102,11 @@ async fn a_token_without_a_type_is_refused() {
     let server = TestServer::start().await;
     let client = common::client(&server).await;
     let error = refused_after(&client, &server, TokenFault::MissingTokenType).await;
-    assert_eq!(error.violation(), Some(&malformed("token_type")));
+    assert_eq!(error.violation(), Some(&Violation::TokenTypeDowngrade));
     for value in [json!(null), json!(1), json!(["DPoP"])] {
         server.mutate_token_response(move |body| body["token_type"] = value.clone());
         let error = refused(&client, &server).await;
-        assert_eq!(error.violation(), Some(&malformed("token_type")));
+        assert_eq!(error.violation(), Some(&Violation::TokenTypeDowngrade));
         server.behave();
     }
 }

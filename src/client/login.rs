@@ -27,7 +27,7 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Target {
     pub(crate) scope: Option<String>,
-    pub(crate) resources: Vec<Url>,
+    pub(crate) resources: Vec<String>,
     pub(crate) authorization_details: Vec<AuthorizationDetail>,
 }
 

@@ -34,7 +34,10 @@ pub(crate) async fn usable(core: &Arc<Core>, cell: &Arc<Cell>) -> Result<Usable,
         Renew::No => Ok(usable),
         Renew::Soon => {
             let job = job(core, cell, usable.generation);
-            cell.flight.start(|| job)?;
+            if let Err(error) = cell.flight.start(|| job) {
+                // The token lives; who finds it dead is told.
+                tracing::warn!(code = error.code(), "no refresh in the background");
+            }
             Ok(usable)
         }
         Renew::Now => {

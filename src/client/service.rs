@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use http::Method;
 use serde_json::Value;
-use url::Url;
 
 use super::api::ApiRequest;
 use super::authorization_server::{self, Call};
@@ -23,7 +22,7 @@ use crate::protocol::token;
 pub struct ServiceRequest {
     core: Arc<Core>,
     scope: Option<String>,
-    resources: Vec<Url>,
+    resources: Vec<String>,
     authorization_details: Vec<AuthorizationDetail>,
     problem: Option<ConfigError>,
 }

@@ -24,7 +24,7 @@ pub(crate) struct LoginParameters {
     pub(crate) login_hint: Option<String>,
     pub(crate) ui_locales: Vec<String>,
     pub(crate) id_token_hint: Option<IdTokenHint>,
-    pub(crate) resources: Vec<Url>,
+    pub(crate) resources: Vec<String>,
     pub(crate) authorization_details: Vec<AuthorizationDetail>,
     pub(crate) nonce: Option<String>,
     pub(crate) extra: Vec<(String, String)>,
@@ -135,10 +135,10 @@ impl LoginParameters {
 }
 
 /// RI-2, RAR-2: where the token is for and what it may do; for any request that asks for a token.
-pub(crate) fn target(resources: &[Url], details: &[AuthorizationDetail]) -> Form {
+pub(crate) fn target(resources: &[String], details: &[AuthorizationDetail]) -> Form {
     let mut form = Form::default();
     for resource in resources {
-        form = form.field("resource", resource.as_str());
+        form = form.field("resource", resource);
     }
     if !details.is_empty() {
         let array = Value::Array(details.iter().map(AuthorizationDetail::to_json).collect());
@@ -184,10 +184,10 @@ pub(crate) fn merged_scope<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Opt
     joined(&words)
 }
 
-/// RI-2: an absolute URI without fragment.
-pub(crate) fn resource(text: &str) -> Result<Url, ConfigError> {
+/// RI-2: an absolute URI without fragment. Its text is kept, since servers compare it as text.
+pub(crate) fn resource(text: &str) -> Result<String, ConfigError> {
     match Url::parse(text) {
-        Ok(url) if url.fragment().is_none() => Ok(url),
+        Ok(url) if url.fragment().is_none() => Ok(text.to_owned()),
         _ => Err(ConfigError::Resource),
     }
 }

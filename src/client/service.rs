@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::Method;
 use serde_json::Value;
+use tracing::Instrument;
 
 use super::api::ApiRequest;
 use super::authorization_server::{self, Call};
@@ -68,6 +69,11 @@ impl ServiceRequest {
     /// [`ConfigError`] before anything is sent; [`Error::Denied`]; [`Error::Violation`];
     /// [`Error::Transport`].
     pub async fn start(self) -> Result<Service, Error> {
+        let span = tracing::info_span!("fapi.client_credentials");
+        self.ask().instrument(span).await
+    }
+
+    async fn ask(self) -> Result<Service, Error> {
         if let Some(problem) = self.problem {
             return Err(problem.into());
         }

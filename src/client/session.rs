@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::Method;
 use serde_json::Value;
+use tracing::Instrument;
 
 use super::api::{ApiRequest, api_failure};
 use super::core::Core;
@@ -201,6 +202,11 @@ impl Session {
     /// the ID token's; [`Violation::UserInfoUnsigned`](crate::Violation::UserInfoUnsigned);
     /// [`Violation::Jwt`](crate::Violation::Jwt); else as those of [`ApiRequest::send`].
     pub async fn userinfo(&self) -> Result<UserInfo, Error> {
+        let span = tracing::info_span!("fapi.userinfo", session = self.cell.id.tag());
+        self.ask_userinfo().instrument(span).await
+    }
+
+    async fn ask_userinfo(&self) -> Result<UserInfo, Error> {
         let core = &*self.core;
         let subject = self.subject().ok_or(ConfigError::NoSubject)?;
         let url = core.endpoint(Endpoint::UserInfo).await?;
@@ -255,8 +261,9 @@ impl Session {
     /// Where the server could not be told. The session has ended here all the same; call it again to
     /// tell the server again.
     pub async fn logout(&self) -> Result<(), Error> {
+        let span = tracing::info_span!("fapi.logout", session = self.cell.id.tag());
         refresh::end(&self.core, &self.cell, SignInAgain::LoggedOut);
-        revoke(&self.core, &self.cell).await
+        revoke(&self.core, &self.cell).instrument(span).await
     }
 }
 

@@ -23,7 +23,7 @@ async fn server() -> TestServer {
         .await
 }
 
-/// SP-5.3.3.1-2, SP-5.3.3.1-5, OFTEN-1, K-6, CA-1, CA-4, CA-7, SEC-aud: the assertion names the client, the issuer as a
+/// SP-5.3.3.1-2, SP-5.3.3.1-5, OFTEN-1, K-6, CA-1, CA-3, CA-4, CA-7, SEC-aud: the assertion names the client, the issuer as a
 /// string, a key of the published set, and lives for a minute.
 #[tokio::test]
 async fn the_assertion_is_for_the_issuer_alone() {

@@ -43,7 +43,7 @@ fn last(server: &TestServer, endpoint: Endpoint) -> Request {
 }
 
 /// DPOP-4.1, DPOP-4.2a, DPOP-4.2b, DPOP-htu, DPOP-ath, DPOP-5a, DPOP-7.1a, DPOP-7.3, DPOP-10,
-/// DPOP-10.1, SP-5.3.3.1-1, SP-5.3.3.1-3, OFTEN-5, OFTEN-14: every proof of a whole flow, looked at.
+/// DPOP-10.1, SP-5.3.3.1-1, SP-5.3.3.1-3, R6750-2.1, OFTEN-5, OFTEN-14: every proof of a whole flow, looked at.
 #[tokio::test]
 async fn every_proof_of_a_flow_is_sound() {
     let server = TestServer::start().await;

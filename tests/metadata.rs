@@ -213,8 +213,8 @@ async fn unknown_members_are_readable() {
         .unwrap();
 }
 
-/// SP-5.3.3.1-9: every endpoint that is called is the one that the document names; none is put
-/// together from the issuer.
+/// SP-5.3.3.1-9, SP-5.3.3.1-5: a pushed request goes where the document says, and is for the issuer all
+/// the same.
 #[tokio::test]
 async fn endpoints_come_from_the_document_alone() {
     let front = TestServer::start().await;
@@ -240,4 +240,36 @@ async fn endpoints_come_from_the_document_alone() {
     assert_eq!(front.count(Endpoint::Par), 0);
     assert_eq!(front.count(Endpoint::Metadata), 1);
     assert_eq!(back.count(Endpoint::Metadata), 0);
+}
+
+/// SP-5.3.3.1-9: of a whole flow, every request goes to the URL that the document names, to the letter.
+#[tokio::test]
+async fn every_endpoint_is_the_documents() {
+    let server = TestServer::start().await;
+    server.mutate_metadata(|document| {
+        for (name, value) in document.as_object_mut().unwrap() {
+            if let Value::String(url) = value
+                && (name.ends_with("_endpoint") || name == "jwks_uri")
+            {
+                *url = url.replacen("localhost", "127.0.0.1", 1);
+            }
+        }
+    });
+    let session = common::log_in(&server, "alice").await.unwrap();
+    session.userinfo().await.unwrap();
+    session.refresh().await.unwrap();
+    session.logout().await.unwrap();
+    for endpoint in [
+        Endpoint::Jwks,
+        Endpoint::Par,
+        Endpoint::Token,
+        Endpoint::UserInfo,
+        Endpoint::Revocation,
+    ] {
+        let requests = server.requests_to(endpoint);
+        assert!(!requests.is_empty(), "{endpoint:?}");
+        for request in requests {
+            assert!(request.authority.starts_with("127.0.0.1:"), "{endpoint:?}");
+        }
+    }
 }

@@ -35,7 +35,7 @@ fn ring() -> Crypto {
     rustls_0_23::crypto(Arc::new(rustls::crypto::ring::default_provider()))
 }
 
-/// SP-5.2.1-3: there is no cryptography to fall back on, and nothing goes out without one.
+/// There is no cryptography to fall back on, and nothing goes out without one.
 #[tokio::test]
 async fn build_demands_a_provider() {
     assert_eq!(Crypto::new().unwrap_err(), KeyError::NoCryptoProvider);

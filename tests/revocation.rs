@@ -349,3 +349,28 @@ async fn a_server_without_the_endpoint() {
     );
     assert_eq!(server.count(Endpoint::Revocation), 0);
 }
+
+/// REV-2.2.1, ERR-12: what the server could not be told is told when the next login begins, though nobody
+/// holds the session any more.
+#[tokio::test]
+async fn a_revocation_that_failed_is_made_up_for() {
+    let server = TestServer::start().await;
+    let client = common::client(&server).await;
+    let session = common::log_in_with(&client, &server, "alice")
+        .await
+        .unwrap();
+    server.answer_next(Endpoint::Revocation, Answer::status(503));
+    let error = session.logout().await.unwrap_err();
+    assert_eq!(error.code(), "transport.unavailable");
+    drop(session);
+
+    common::begin(&client).await;
+    server.wait_for(Endpoint::Revocation, 2).await;
+
+    let told: Vec<_> = server
+        .requests_to(Endpoint::Revocation)
+        .iter()
+        .map(|request| request.form_value("token").unwrap().to_owned())
+        .collect();
+    assert_eq!(told[0], told[1]);
+}

@@ -89,6 +89,11 @@ async fn no_secret_is_logged() {
     let mut secrets = server.secrets_issued();
     secrets.push(login.transaction().expose().to_owned());
     secrets.push(session.id().as_str().to_owned());
+    let request_uri = login
+        .url()
+        .query_pairs()
+        .find(|(name, _)| name == "request_uri");
+    secrets.push(request_uri.unwrap().1.into_owned());
     for request in server.requests() {
         for name in ["authorization", "dpop"] {
             secrets.extend(request.header(name).map(str::to_owned));

@@ -9,6 +9,7 @@ use tracing::Instrument;
 use super::Client;
 use super::core::{Core, DPOP_ALGORITHM, Shared};
 use super::documents::{Discovery, JwksCache, MetadataCache, fetch_metadata, passed};
+use super::revoke::Tombstones;
 use super::servers::{ClockOffsets, Nonces};
 use crate::crypto::Crypto;
 use crate::error::{ConfigError, Error, Finding, KeyError, Preflight, Rule, Severity};
@@ -203,7 +204,8 @@ impl ClientBuilder {
     /// # Errors
     /// As those of [`build`](Self::build), but [`ConfigError::Preflight`].
     pub async fn preflight(self) -> Result<Preflight, Error> {
-        Ok(self.draft().await?.report)
+        let span = tracing::info_span!("fapi.preflight", client_id = self.client_id);
+        Ok(self.draft().instrument(span).await?.report)
     }
 
     async fn draft(self) -> Result<Draft, Error> {
@@ -253,6 +255,7 @@ impl ClientBuilder {
             jwks: JwksCache::default(),
             nonces: Nonces::default(),
             clock_offsets: ClockOffsets::default(),
+            tombstones: Tombstones::default(),
             registered: Registered {
                 issuer,
                 client_id: client_id.clone(),

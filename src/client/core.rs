@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::documents::{JwksCache, MetadataCache};
+use super::revoke::Tombstones;
 use super::servers::{ClockOffsets, Nonces};
 use super::session::SessionId;
 use super::tokens::Cell;
@@ -44,6 +45,7 @@ pub(crate) struct Core {
     pub(crate) jwks: JwksCache,
     pub(crate) nonces: Nonces,
     pub(crate) clock_offsets: ClockOffsets,
+    pub(crate) tombstones: Tombstones,
 }
 
 /// The algorithm of the DPoP keys that are made here.

@@ -263,8 +263,15 @@ impl JwksCache {
                 self.flight.under_way()
             }
         };
-        if let Some(run) = run {
-            outcome(run).await??;
+        if let Some(run) = run
+            && let Err(error) = outcome(run).await?
+        {
+            // What could not be fetched may be asked for again.
+            *self
+                .refetched_at
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = None;
+            return Err(error);
         }
         Ok(other())
     }

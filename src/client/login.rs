@@ -10,6 +10,7 @@ use url::Url;
 use super::authorization_server::{self, Call};
 use super::core::{Core, endpoint_of};
 use super::finish::{self, Transaction};
+use super::revoke;
 use super::servers::Nonces;
 use crate::error::{ConfigError, Endpoint, Error, StepUp};
 use crate::profile::{NONCE_MAX_CHARS, REQUEST_URI_LIFE_LIMIT};
@@ -238,6 +239,7 @@ impl LoginRequest {
             // A key set that can't be had is known before there is a code to lose.
             core.jwks.get(core).await?;
         }
+        revoke::retry(&self.core);
         let now = core.now();
         let answer = push(core, &form, &key, &nonces).await?;
         let pushed = par::response(&answer, now)?;

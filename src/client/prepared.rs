@@ -241,7 +241,13 @@ impl Prepared {
                 _ => Ok(false),
             };
         }
-        refresh::refresh(core, cell, self.generation).await?;
+        match refresh::refresh(core, cell, self.generation).await {
+            Ok(()) => {}
+            Err(error @ Error::SignInAgain(_)) => return Err(error),
+            // The API refused and did not say that it is the token: its answer is what is known.
+            Err(_) if cause == Cause::Unexplained => return Ok(false),
+            Err(error) => return Err(error),
+        }
         let Usable {
             access_token,
             generation,

@@ -9,7 +9,7 @@ use tracing::Instrument;
 use super::authorization_server::{self, Call};
 use super::core::Core;
 use super::finish::verified_id_token;
-use super::revoke::revoke;
+use super::revoke::give_back;
 use super::tokens::{Cell, Grant, Renew, Usable};
 use crate::error::{Denied, Endpoint, Error, SignInAgain, Violation};
 use crate::protocol::id_token::Occasion;
@@ -86,7 +86,7 @@ fn job(
     job.instrument(span)
 }
 
-async fn renew(core: &Core, cell: &Cell) -> Result<(), Error> {
+async fn renew(core: &Arc<Core>, cell: &Arc<Cell>) -> Result<(), Error> {
     let lost = AtomicBool::new(cell.begin_refresh());
     let sent_at = core.now();
     let response = ask(core, cell, &lost).await;
@@ -98,7 +98,10 @@ async fn renew(core: &Core, cell: &Cell) -> Result<(), Error> {
     let checked = check(core, cell, &response).await;
     if let Err(Error::Violation(Violation::SubjectChanged)) = &checked {
         // IDT-12.2: another user's tokens. Nothing of this session can be trusted any more.
-        end(core, cell, SignInAgain::RefreshTokenRefused);
+        end(core, cell, SignInAgain::SubjectChanged);
+        cell.give_back(response);
+        // Where the server can't be told now, the session is remembered.
+        drop(give_back(core, cell).await);
         return checked;
     }
     let refreshed = Refreshed {
@@ -107,10 +110,8 @@ async fn renew(core: &Core, cell: &Cell) -> Result<(), Error> {
     };
     if !cell.replace(refreshed, sent_at, PAUSE) {
         // Logged out meanwhile: what the server has just given is given back.
-        if let Err(error) = revoke(core, cell).await {
-            // It is kept, and the next logout() tells the server again.
-            tracing::warn!(code = error.code(), "revocation failed");
-        }
+        // Where the server can't be told now, the session is remembered.
+        drop(give_back(core, cell).await);
         return Err(SignInAgain::LoggedOut.into());
     }
     if checked.is_ok() {

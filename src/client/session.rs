@@ -15,7 +15,7 @@ use super::login::LoginRequest;
 use super::prepared::Prepared;
 use super::refresh;
 use super::resource;
-use super::revoke::revoke;
+use super::revoke::give_back;
 use super::tokens::{Cell, Grant};
 use crate::error::{ConfigError, Endpoint, Error, KeyError, SignInAgain, StepUp};
 use crate::jose::{base64url, sha256};
@@ -181,7 +181,10 @@ impl Session {
     /// As those of [`ApiRequest::send`].
     pub async fn prepare(&self, method: Method, url: impl AsRef<str>) -> Result<Prepared, Error> {
         let url = resource::allowed(&self.core, url.as_ref())?;
-        Prepared::new(&self.core, &self.cell, Endpoint::Resource, method, url).await
+        let span = tracing::info_span!("fapi.prepare", session = self.cell.id.tag());
+        Prepared::new(&self.core, &self.cell, Endpoint::Resource, method, url)
+            .instrument(span)
+            .await
     }
 
     /// Renews the tokens now. All who ask at once share one request.
@@ -258,12 +261,12 @@ impl Session {
     /// token is revoked.
     ///
     /// # Errors
-    /// Where the server could not be told. The session has ended here all the same; call it again to
-    /// tell the server again.
+    /// Where the server could not be told. The session has ended here all the same; the server is told
+    /// again when this is called again, or when the next login begins.
     pub async fn logout(&self) -> Result<(), Error> {
         let span = tracing::info_span!("fapi.logout", session = self.cell.id.tag());
         refresh::end(&self.core, &self.cell, SignInAgain::LoggedOut);
-        revoke(&self.core, &self.cell).instrument(span).await
+        give_back(&self.core, &self.cell).instrument(span).await
     }
 }
 

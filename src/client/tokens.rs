@@ -129,6 +129,15 @@ impl Tokens {
     }
 }
 
+impl Unrevoked {
+    fn of(response: TokenResponse) -> Self {
+        Self {
+            refresh_token: response.refresh_token,
+            access_token: response.access_token,
+        }
+    }
+}
+
 impl Cell {
     pub(crate) fn new(
         id: SessionId,
@@ -239,13 +248,7 @@ impl Cell {
                 true
             }
             State::Ended { unrevoked, .. } => {
-                let response = refreshed.response;
-                if response.refresh_token.is_some() {
-                    unrevoked.push(Unrevoked {
-                        refresh_token: response.refresh_token,
-                        access_token: response.access_token,
-                    });
-                }
+                unrevoked.push(Unrevoked::of(refreshed.response));
                 false
             }
         }
@@ -275,7 +278,7 @@ impl Cell {
             State::Ended { cause, .. } => cause.clone(),
             State::Live(tokens) => {
                 let unrevoked = match because {
-                    SignInAgain::LoggedOut => vec![Unrevoked {
+                    SignInAgain::LoggedOut | SignInAgain::SubjectChanged => vec![Unrevoked {
                         refresh_token: tokens.refresh_token.take(),
                         access_token: tokens.access_token.clone(),
                     }],
@@ -288,6 +291,13 @@ impl Cell {
                 };
                 because
             }
+        }
+    }
+
+    /// Adds tokens that nobody may use to what is still to be revoked.
+    pub(crate) fn give_back(&self, response: TokenResponse) {
+        if let State::Ended { unrevoked, .. } = &mut *self.state() {
+            unrevoked.push(Unrevoked::of(response));
         }
     }
 

@@ -171,6 +171,9 @@ pub enum SignInAgain {
     /// The server replaced the refresh token, its answer was lost, and it takes the old one no longer.
     #[error("the answer with the new refresh token was lost; the user has to sign in")]
     RotationLost,
+    /// The server answered a refresh with another user's tokens. They are given back.
+    #[error("the server answered with another user's tokens; the user has to sign in")]
+    SubjectChanged,
     /// The session was logged out.
     #[error("the session was logged out; the user has to sign in")]
     LoggedOut,
@@ -184,6 +187,7 @@ impl SignInAgain {
             Self::NoRefreshToken => "sign_in_again.no_refresh_token",
             Self::RefreshTokenRefused => "sign_in_again.refresh_token_refused",
             Self::RotationLost => "sign_in_again.rotation_lost",
+            Self::SubjectChanged => "sign_in_again.subject_changed",
             Self::LoggedOut => "sign_in_again.logged_out",
         }
     }

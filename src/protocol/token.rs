@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use serde_json::{Map, Value};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::answer::Answer;
 use super::form::Form;
@@ -50,7 +50,7 @@ pub(crate) struct TokenResponse {
     pub(crate) refresh_token: Option<RefreshToken>,
     /// The granted scope; `None` means as asked (R6749-5.1c).
     pub(crate) scope: Option<String>,
-    pub(crate) id_token: Option<String>,
+    pub(crate) id_token: Option<Zeroizing<String>>,
     pub(crate) authorization_details: Option<Vec<Value>>,
 }
 
@@ -98,7 +98,7 @@ fn read(
         expires_at,
         refresh_token: take_text(answer, body, "refresh_token")?.map(RefreshToken::new),
         scope: take_text(answer, body, "scope")?,
-        id_token: take_text(answer, body, "id_token")?,
+        id_token: take_text(answer, body, "id_token")?.map(Zeroizing::new),
         authorization_details,
         access_token,
     })

@@ -46,6 +46,8 @@ async fn another_user_ends_the_session() {
     let error = session.refresh().await.unwrap_err();
     assert_eq!(error.violation(), Some(&Violation::SubjectChanged));
 
+    // The tokens of both are given back.
+    assert_eq!(server.count(Endpoint::Revocation), 2);
     server.behave();
     server.forget_requests();
     for error in [
@@ -59,7 +61,7 @@ async fn another_user_ends_the_session() {
     ] {
         assert!(matches!(
             error,
-            Error::SignInAgain(SignInAgain::RefreshTokenRefused)
+            Error::SignInAgain(SignInAgain::SubjectChanged)
         ));
     }
     assert!(server.requests().is_empty());

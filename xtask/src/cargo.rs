@@ -108,6 +108,12 @@ fn test_with(sets: &[&Features]) -> Outcome {
     }
 }
 
+/// The tests of these checks themselves.
+pub(crate) fn own_tests() -> Outcome {
+    let count = tests(run::cargo(&["test", "--locked", "-p", "xtask"]), 15)?;
+    Ok(format!("{count} tests of the checks passed"))
+}
+
 pub(crate) fn quickstart() -> Outcome {
     let example = ["run", "--locked", "--example", "quickstart"];
     run::show(run::cargo(&example), minutes(15))?;

@@ -62,6 +62,10 @@ const STEPS: &[Step] = &[
         run: cargo::features_beside_the_default,
     },
     Step {
+        name: "xtask",
+        run: cargo::own_tests,
+    },
+    Step {
         name: "deny",
         run: deny::run,
     },

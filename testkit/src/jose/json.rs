@@ -89,12 +89,16 @@ impl<'de> Visitor<'de> for StrictVisitor {
 mod tests {
     use super::*;
 
+    fn refusal(bytes: &[u8]) -> String {
+        parse(bytes).unwrap_err()
+    }
+
     #[test]
     fn a_member_that_stands_twice_is_refused_at_any_depth() {
         assert!(parse(br#"{"a":1,"b":[{"c":1.5,"d":null,"e":true,"f":-1}]}"#).is_ok());
-        assert!(parse(br#"{"a":1,"a":1}"#).is_err());
-        assert!(parse(br#"{"a":[{"b":{"c":1,"c":2}}]}"#).is_err());
+        assert!(refusal(br#"{"a":1,"a":1}"#).contains("stands twice"));
+        assert!(refusal(br#"{"a":[{"b":{"c":1,"c":2}}]}"#).contains("stands twice"));
         // Written differently, but the same name.
-        assert!(parse(br#"{"a":1,"\u0061":2}"#).is_err());
+        assert!(refusal(br#"{"a":1,"\u0061":2}"#).contains("stands twice"));
     }
 }

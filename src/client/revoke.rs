@@ -58,8 +58,10 @@ fn job(
 /// Tells the server of the sessions that it could not be told of, in the background.
 pub(crate) fn retry(core: &Arc<Core>) {
     for cell in core.tombstones.take() {
-        let core = core.clone();
-        tokio::spawn(async move { give_back(&core, &cell).await });
+        // Outside of a runtime it stays remembered; nothing may panic for it.
+        if SingleFlight::default().start(|| job(core, &cell)).is_err() {
+            core.tombstones.set(&cell);
+        }
     }
 }
 

@@ -120,7 +120,7 @@ mod profile;
 mod protocol;
 pub mod rustls_0_23;
 mod secret;
-mod store;
+pub mod store;
 mod time;
 mod transport;
 
@@ -136,7 +136,7 @@ pub use error::{
 };
 pub use future::BoxFuture;
 pub use jose::PublicJwk;
-pub use keys::{KeySet, Signature, Signer, SoftwareKey};
+pub use keys::{KeyName, KeySet, KeyStore, Signature, Signer, SoftwareKey};
 pub use profile::Algorithm;
 pub use protocol::authorization_details::AuthorizationDetail;
 pub use protocol::authorization_request::Prompt;
@@ -149,6 +149,7 @@ pub use protocol::metadata::ServerMetadata;
 pub use protocol::uri::Issuer;
 pub use protocol::userinfo::UserInfo;
 pub use secret::{IdTokenHint, TransactionHandle};
+pub use store::Stores;
 pub use time::{Clock, SystemClock, Timestamp};
 pub use transport::{
     BodyError, BodyStream, HttpsTransport, HttpsTransportBuilder, RequestBody, Transport,

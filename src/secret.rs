@@ -10,13 +10,19 @@ use zeroize::Zeroizing;
 use crate::error::KeyError;
 use crate::profile::RANDOM_BYTES;
 
-/// SP-5.4.1-4: 256 bits from the operating system, as 43 characters of base64url. An error of the
-/// generator is an error of ours; there is nothing to fall back on.
-pub(crate) fn random_text() -> Result<Zeroizing<String>, KeyError> {
-    let mut bytes = Zeroizing::new([0_u8; RANDOM_BYTES]);
+/// Bytes from the operating system. An error of the generator is an error of ours; there is nothing to
+/// fall back on.
+pub(crate) fn random_bytes<const N: usize>() -> Result<Zeroizing<[u8; N]>, KeyError> {
+    let mut bytes = Zeroizing::new([0_u8; N]);
     rand::rngs::SysRng
         .try_fill_bytes(bytes.as_mut())
         .map_err(|_| KeyError::Randomness)?;
+    Ok(bytes)
+}
+
+/// SP-5.4.1-4: 256 bits, as 43 characters of base64url.
+pub(crate) fn random_text() -> Result<Zeroizing<String>, KeyError> {
+    let bytes = random_bytes::<RANDOM_BYTES>()?;
     Ok(Zeroizing::new(Base64UrlUnpadded::encode_string(
         bytes.as_ref(),
     )))
@@ -24,11 +30,7 @@ pub(crate) fn random_text() -> Result<Zeroizing<String>, KeyError> {
 
 /// A random UUID, version 4 (RFC 9562). It names a call in logs and is no secret.
 pub(crate) fn random_uuid() -> Result<String, KeyError> {
-    let mut bytes = [0_u8; 16];
-    rand::rngs::SysRng
-        .try_fill_bytes(&mut bytes)
-        .map_err(|_| KeyError::Randomness)?;
-    let value = u128::from_be_bytes(bytes);
+    let value = u128::from_be_bytes(*random_bytes::<16>()?);
     let version = value & !(0xf << 76) | 0x4 << 76;
     let variant = version & !(0x3 << 62) | 0x2 << 62;
     let hex = format!("{variant:032x}");

@@ -18,7 +18,7 @@ use crate::protocol::client_auth::ClientAuth;
 use crate::protocol::id_token::Registered;
 use crate::protocol::preflight::{self, Settings};
 use crate::protocol::uri::{Issuer, Origin, RedirectUri};
-use crate::store::{Sessions, Transactions};
+use crate::store::{OldTransactions, Sessions};
 use crate::time::{Clock, SystemClock};
 use crate::transport::{HttpsTransport, Transport};
 
@@ -69,7 +69,7 @@ impl Parts {
             transport,
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
             crypto,
-            transactions: Transactions::new(),
+            transactions: OldTransactions::new(),
             sessions: Sessions::new(),
         })
     }

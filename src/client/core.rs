@@ -18,7 +18,7 @@ use crate::protocol::dpop::ProofKey;
 use crate::protocol::id_token::Registered;
 use crate::protocol::metadata::ServerMetadata;
 use crate::protocol::uri::{Issuer, Origin, RedirectUri};
-use crate::store::{SessionKey, Sessions, Transactions};
+use crate::store::{OldTransactions, SessionKey, Sessions};
 use crate::time::{Clock, Timestamp};
 use crate::transport::Transport;
 
@@ -27,7 +27,7 @@ pub(crate) struct Shared {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) crypto: Crypto,
-    pub(crate) transactions: Transactions<Arc<super::finish::Transaction>>,
+    pub(crate) transactions: OldTransactions<Arc<super::finish::Transaction>>,
     pub(crate) sessions: Sessions<Arc<Cell>>,
 }
 

@@ -5,6 +5,7 @@
 
 mod config;
 mod denied;
+mod store;
 mod transport;
 mod violation;
 
@@ -13,6 +14,7 @@ use std::fmt;
 pub use config::{ConfigError, Finding, Preflight, Rule, Severity};
 pub(crate) use denied::is_plain_word;
 pub use denied::{ApiFailure, Denied, OAuthError, SignInAgain, StepUp};
+pub use store::StoreError;
 pub use transport::{TransportError, TransportFault};
 pub use violation::{Endpoint, JwtFault, JwtKind, NonceFault, Violation};
 
@@ -79,7 +81,8 @@ impl Error {
     pub fn retry_may_help(&self) -> bool {
         match self {
             Self::Transport(error) => error.retry_may_help(),
-            Self::Store(StoreError::Unavailable) | Self::Key(KeyError::Unavailable) => true,
+            Self::Store(error) => error.retry_may_help(),
+            Self::Key(error) => error.retry_may_help(),
             Self::Denied(Denied::Server(error)) => error.is_temporary(),
             Self::Api(failure) => failure.is_temporary(),
             _ => false,
@@ -138,35 +141,6 @@ impl fmt::Debug for NotReplayable {
     }
 }
 
-/// A store failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// There is no session of that id.
-    #[error("there is no session of that id; the user has to sign in")]
-    NoSuchSession,
-    /// The store holds as many logins as it may.
-    #[error(
-        "too many logins are under way; try again in a while, and guard the page that begins them"
-    )]
-    Full,
-    /// The store did not answer.
-    #[error("the store did not answer; try again")]
-    Unavailable,
-}
-
-impl StoreError {
-    /// A stable name for this error.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::NoSuchSession => "store.no_such_session",
-            Self::Full => "store.full",
-            Self::Unavailable => "store.unavailable",
-        }
-    }
-}
-
 /// A key could not be read, or did not sign.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -220,6 +194,35 @@ pub enum KeyError {
         /// The algorithm it declares.
         algorithm: crate::profile::Algorithm,
     },
+    /// A key store has a key of that name already.
+    #[error("the key store has a key named {name:?} already; open it, or delete it first")]
+    Exists {
+        /// The name.
+        name: String,
+    },
+    /// A key store has no key of that name: it was deleted, or belongs to another device.
+    #[error(
+        "the key store has no key named {name:?}; make a new one, and register it or sign in again"
+    )]
+    Missing {
+        /// The name.
+        name: String,
+    },
+    /// A name for a key that no key store takes.
+    #[error("a key's name is 1 to 64 letters, digits, '-', '_' and '.', not {0:?}")]
+    Name(String),
+    /// The key store makes no keys of that algorithm.
+    #[error("this key store makes no {0} keys")]
+    StoreLacks(crate::profile::Algorithm),
+    /// The token or the store of the keys is not there: pulled out, or never plugged in.
+    #[error("the key store is not there ({0}); plug it in, then try again")]
+    Absent(&'static str),
+    /// The key store wants a PIN and refused the one it got, or has locked itself.
+    #[error("the key store refused the PIN: {0}")]
+    Pin(&'static str),
+    /// The store behind the key store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The signer refused or failed for good.
     #[error("the signer refused: {0}")]
     Refused(String),
@@ -251,11 +254,28 @@ impl KeyError {
             Self::PublicOnly { .. } => "key.public_only",
             Self::Active { .. } => "key.active",
             Self::Signature { .. } => "key.signature",
+            Self::Exists { .. } => "key.exists",
+            Self::Missing { .. } => "key.missing",
+            Self::Name(_) => "key.name",
+            Self::StoreLacks(_) => "key.store_lacks",
+            Self::Absent(_) => "key.absent",
+            Self::Pin(_) => "key.pin",
+            Self::Store(error) => error.code(),
             Self::Refused(_) => "key.refused",
             Self::Unavailable => "key.unavailable",
             Self::NoCryptoProvider => "key.no_crypto_provider",
             Self::ProviderLacks(_) => "key.provider_lacks",
             Self::Randomness => "key.randomness",
+        }
+    }
+
+    /// Whether the same call, made again later, may succeed.
+    #[must_use]
+    pub const fn retry_may_help(&self) -> bool {
+        match self {
+            Self::Unavailable | Self::Absent(_) => true,
+            Self::Store(error) => error.retry_may_help(),
+            _ => false,
         }
     }
 }

@@ -4,11 +4,13 @@ mod prove;
 mod set;
 mod signer;
 mod software;
+mod store;
 
 use prove::prove;
 pub use set::KeySet;
 pub use signer::{Signature, Signer};
 pub use software::SoftwareKey;
+pub use store::{KeyName, KeyStore};
 
 #[cfg(all(test, any(feature = "aws-lc", feature = "ring")))]
 mod tests;

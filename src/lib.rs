@@ -125,8 +125,9 @@ mod time;
 mod transport;
 
 pub use client::{
-    ApiRequest, ApiResponse, Client, ClientBuilder, Clients, ClientsBuilder, Discovery, Login,
-    LoginRequest, Observed, Prepared, Service, ServiceRequest, Session, SessionId,
+    ApiRequest, ApiResponse, Client, ClientBuilder, Clients, ClientsBuilder, Counters, Discovery,
+    Event, Events, Login, LoginRequest, Observed, Prepared, Service, ServiceRequest, Session,
+    SessionId,
 };
 pub use crypto::Crypto;
 pub use error::{

@@ -164,8 +164,14 @@ async fn the_client_is_no_user() {
     let server = TestServer::start().await;
     let client = common::client(&server).await;
     let _service = service(&client).await;
-    assert!(client.sessions_of(common::CLIENT_ID).is_empty());
-    assert!(client.sessions_of("").is_empty());
+    assert!(
+        client
+            .sessions_of(common::CLIENT_ID)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(client.sessions_of("").await.unwrap().is_empty());
     assert_eq!(server.count(Endpoint::Jwks), 0);
     assert_eq!(server.count(Endpoint::UserInfo), 0);
 }

@@ -17,8 +17,6 @@
 
 mod lock;
 mod memory;
-mod old_sessions;
-mod old_transactions;
 mod record;
 mod seal;
 mod stores;
@@ -26,8 +24,6 @@ mod transaction;
 
 pub use lock::{Lease, Locks};
 pub use memory::MemoryStore;
-pub(crate) use old_sessions::{SessionKey, Sessions};
-pub(crate) use old_transactions::Transactions as OldTransactions;
 pub use record::{Digest, Record, RecordKey, RecordKind, Records, Replace, Stored};
 pub use seal::{SealingKey, SealingKeys};
 pub(crate) use stores::About;

@@ -49,7 +49,7 @@ async fn refused(client: &Client, server: &TestServer) -> Error {
     server.forget_requests();
     let error = client
         .client_credentials()
-        .scope("accounts")
+        .scope("payments")
         .start()
         .await
         .expect_err("the answer was taken");
@@ -141,7 +141,9 @@ async fn the_request_for_a_token() {
 async fn the_token_is_bound_to_a_key_of_its_own() {
     let server = TestServer::start().await;
     let client = common::client(&server).await;
-    let (first, second) = (service(&client).await, service(&client).await);
+    let first = service(&client).await;
+    let second = client.client_credentials().scope("payments");
+    let second = second.start().await.unwrap();
     assert_ne!(first.key_thumbprint(), second.key_thumbprint());
     let request = call(&first, &server).await;
     assert!(

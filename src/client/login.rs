@@ -217,10 +217,6 @@ impl LoginRequest {
             None if self.parameters.wants_id_token() => Some(Nonce::random()?),
             None => None,
         };
-        let asked = asked(&self.parameters);
-        if asked.is_something() && !self.parameters.wants_id_token() {
-            return Err(ConfigError::NeedsOpenId.into());
-        }
         // What can't be right is known before a key is made.
         let form = |jkt: &str| {
             self.parameters.form(&Fresh {
@@ -232,6 +228,10 @@ impl LoginRequest {
             })
         };
         form("-")?;
+        let asked = asked(&self.parameters);
+        if asked.is_something() && !self.parameters.wants_id_token() {
+            return Err(ConfigError::NeedsOpenId.into());
+        }
         let metadata = core.metadata.get(core).await?;
         check_details(
             &self.parameters.authorization_details,

@@ -2,6 +2,7 @@
 
 mod end_session;
 mod request;
+mod server;
 
 use serde_json::{Value, json};
 

@@ -2,6 +2,7 @@
 
 mod faults;
 mod flow;
+mod logout;
 mod over_time;
 mod party;
 mod strict;

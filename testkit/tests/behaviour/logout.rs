@@ -203,62 +203,24 @@ async fn what_the_logout_endpoint_refuses() {
     };
     let mut twice = good.to_vec();
     twice.push(("state", "s"));
+    #[rustfmt::skip]
     let rows = [
-        (
-            with("id_token_hint", &unsigned),
-            "the id_token_hint: the signature does not verify",
-        ),
-        (
-            with("id_token_hint", &logout),
-            "the id_token_hint: the type `logout+jwt`",
-        ),
-        (
-            with("id_token_hint", &typed),
-            "the id_token_hint: no ID token, but a logout token",
-        ),
-        (
-            with("id_token_hint", &foreign),
-            "the id_token_hint: no key of this server has its `kid`",
-        ),
-        (
-            with("id_token_hint", issuer),
-            "the id_token_hint: it is another issuer's",
-        ),
-        (
-            with("id_token_hint", "x"),
-            "the id_token_hint: 1 parts instead of 3",
-        ),
-        (
-            with("id_token_hint", access_token),
-            "the id_token_hint: 1 parts instead of 3",
-        ),
-        (
-            with("client_id", "other"),
-            "the id_token_hint is another client's",
-        ),
-        (
-            with("post_logout_redirect_uri", CALLBACK),
-            "the post_logout_redirect_uri is not registered",
-        ),
-        (
-            with("post_logout_redirect_uri", "https://app.example/bye/"),
-            "the post_logout_redirect_uri is not registered",
-        ),
-        (
-            with("access_token", access_token),
-            "`access_token` has no place here",
-        ),
+        (with("id_token_hint", &unsigned), "the id_token_hint: the signature does not verify"),
+        (with("id_token_hint", &logout), "the id_token_hint: the type `logout+jwt`"),
+        (with("id_token_hint", &typed), "the id_token_hint: no ID token, but a logout token"),
+        (with("id_token_hint", &foreign), "the id_token_hint: no key of this server has its `kid`"),
+        (with("id_token_hint", issuer), "the id_token_hint: it is another issuer's"),
+        (with("id_token_hint", "x"), "the id_token_hint: 1 parts instead of 3"),
+        (with("id_token_hint", access_token), "the id_token_hint: 1 parts instead of 3"),
+        (with("client_id", "other"), "the id_token_hint is another client's"),
+        (with("post_logout_redirect_uri", CALLBACK), "the post_logout_redirect_uri is not registered"),
+        (with("post_logout_redirect_uri", "https://app.example/bye/"), "the post_logout_redirect_uri is not registered"),
+        (with("access_token", access_token), "`access_token` has no place here"),
         (with("state", ""), "`state` is empty"),
         (twice, "`state` stands twice"),
-        (
-            vec![("post_logout_redirect_uri", BACK)],
-            "somewhere to return to, and no client",
-        ),
+        (vec![("post_logout_redirect_uri", BACK)], "somewhere to return to, and no client"),
         (vec![("client_id", "nobody")], "no client `nobody`"),
-        (
-            vec![good[0], good[3]],
-            "a `state`, and nowhere to return to",
-        ),
+        (vec![good[0], good[3]], "a `state`, and nowhere to return to"),
     ];
     for (fields, reason) in rows {
         let by_url = browser.visit(&url(&end, &fields)).await.unwrap();
@@ -276,7 +238,24 @@ async fn what_the_logout_endpoint_refuses() {
         server.refusals().pop().unwrap(),
         "EndSession: a form, and a query too"
     );
-    // The hint of one user does not sign out another.
+    let silent = party.push("openid", &[("prompt", "none")]).await;
+    let known = callback(&browser.approve(&silent).await);
+    assert!(known.contains_key("code"), "{known:?}");
+}
+
+/// RPL-1: nobody is signed out by another's hint, or without one.
+#[tokio::test]
+async fn who_is_signed_out_is_the_user_of_the_hint() {
+    let server = TestServer::start().await;
+    let party = Party::new(&server).await;
+    let browser = server.browser("alice");
+    let tokens = after_a_login(&browser, &party).await;
+    let end = party.endpoint("end_session_endpoint");
+    let good = [
+        ("id_token_hint", tokens["id_token"].as_str().unwrap()),
+        ("client_id", "client"),
+        ("post_logout_redirect_uri", BACK),
+    ];
     let mallory = server.browser("mallory");
     mallory.approve(&party.push("openid", &[]).await).await;
     let crossed = mallory.visit(&url(&end, &good)).await.unwrap();

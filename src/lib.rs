@@ -126,8 +126,8 @@ mod transport;
 
 pub use client::{
     ApiRequest, ApiResponse, Client, ClientBuilder, Clients, ClientsBuilder, Counters, Discovery,
-    Event, Events, Login, LoginRequest, Observed, Prepared, Service, ServiceRequest, Session,
-    SessionId,
+    EndSession, Event, Events, Login, LoginRequest, Observed, Prepared, Service, ServiceRequest,
+    Session, SessionId,
 };
 pub use crypto::Crypto;
 pub use error::{

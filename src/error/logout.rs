@@ -20,4 +20,7 @@ pub enum LogoutRequestFault {
     /// It has `logout_token` twice.
     #[error("it has logout_token twice")]
     Duplicate,
+    /// Its token has come before.
+    #[error("its logout token has come before")]
+    Replayed,
 }

@@ -14,13 +14,6 @@ pub(crate) mod client_auth;
 pub(crate) mod dpop;
 pub(crate) mod form;
 pub(crate) mod id_token;
-#[cfg_attr(
-    not(all(test, any(feature = "aws-lc", feature = "ring"))),
-    expect(
-        dead_code,
-        reason = "what the client room calls as it takes logouts in"
-    )
-)]
 pub(crate) mod logout;
 pub(crate) mod metadata;
 pub(crate) mod par;

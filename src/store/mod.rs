@@ -15,6 +15,7 @@
 //! A store of your own (a database, another cache) implements the traits; the crate `fapi-testkit` has
 //! a contract test for each.
 
+mod file;
 mod lock;
 mod memory;
 mod old_sessions;
@@ -24,6 +25,7 @@ mod seal;
 mod stores;
 mod transaction;
 
+pub use file::FileStore;
 pub use lock::{Lease, Locks};
 pub use memory::MemoryStore;
 pub(crate) use old_sessions::{SessionKey, Sessions};

@@ -16,16 +16,23 @@
 //! a contract test for each.
 
 mod file;
+mod key_file;
+#[cfg(feature = "keyring")]
+mod keyring;
 mod lock;
 mod memory;
 mod old_sessions;
 mod old_transactions;
+#[cfg(feature = "passphrase")]
+mod passphrase;
 mod record;
 mod seal;
 mod stores;
 mod transaction;
 
 pub use file::FileStore;
+#[cfg(feature = "keyring")]
+pub use keyring::Keyring;
 pub use lock::{Lease, Locks};
 pub use memory::MemoryStore;
 pub(crate) use old_sessions::{SessionKey, Sessions};

@@ -8,7 +8,7 @@ use super::names::UNFINISHED;
 use crate::error::StoreError;
 
 /// A folder that is the store's alone.
-pub(in crate::store) struct Folder {
+pub(super) struct Folder {
     path: PathBuf,
 }
 
@@ -27,7 +27,7 @@ impl Folder {
         Ok(Self { path })
     }
 
-    pub(in crate::store) fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -48,13 +48,19 @@ impl Folder {
     }
 
     /// A whole file of at most so many bytes; `None` where there is none.
-    pub(in crate::store) fn read(
-        &self,
-        name: &str,
-        limit: usize,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(super) fn read(&self, name: &str, limit: usize) -> Result<Option<Vec<u8>>, StoreError> {
         let path = self.at(name);
-        read_file(&path, limit).map(|found| found.map(|(text, _)| text))
+        let Some(file) = open_file(&path)? else {
+            return Ok(None);
+        };
+        let mut text = Vec::new();
+        file.take(limit as u64 + 1)
+            .read_to_end(&mut text)
+            .map_err(|error| failure(&error, "read", &path))?;
+        if text.len() > limit {
+            return Err(StoreError::Malformed("the file is too large"));
+        }
+        Ok(Some(text))
     }
 
     /// The first bytes of a file; `None` where there is none.
@@ -64,12 +70,11 @@ impl Folder {
         length: usize,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let path = self.at(name);
-        let Some((mut file, _)) = open_file(&path)? else {
+        let Some(file) = open_file(&path)? else {
             return Ok(None);
         };
         let mut head = Vec::new();
-        Read::by_ref(&mut file)
-            .take(length as u64)
+        file.take(length as u64)
             .read_to_end(&mut head)
             .map_err(|error| failure(&error, "read", &path))?;
         Ok(Some(head))
@@ -92,7 +97,7 @@ impl Folder {
     }
 
     /// Writes a file in place of another, or anew: whoever reads sees the one or the other, whole.
-    pub(in crate::store) fn write(&self, name: &str, text: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn write(&self, name: &str, text: &[u8]) -> Result<(), StoreError> {
         let unfinished = self.write_unfinished(name, text)?;
         if let Err(error) = self.rename(&unfinished, name) {
             let _ = fs::remove_file(&unfinished);
@@ -189,33 +194,14 @@ pub(super) fn is_still_there(_file: &File, path: &Path) -> bool {
     path.exists()
 }
 
-/// Reads a file that is one, of at most so many bytes, with what is known about it.
-pub(in crate::store) fn read_file(
-    path: &Path,
-    limit: usize,
-) -> Result<Option<(Vec<u8>, Metadata)>, StoreError> {
-    let Some((file, metadata)) = open_file(path)? else {
-        return Ok(None);
-    };
-    let mut text = Vec::new();
-    file.take(limit as u64 + 1)
-        .read_to_end(&mut text)
-        .map_err(|error| failure(&error, "read", path))?;
-    if text.len() > limit {
-        return Err(StoreError::Malformed("the file is too large"));
-    }
-    Ok(Some((text, metadata)))
-}
-
-fn open_file(path: &Path) -> Result<Option<(File, Metadata)>, StoreError> {
+/// Opens a file that is one; `None` where there is none.
+fn open_file(path: &Path) -> Result<Option<File>, StoreError> {
     let opened = fs::symlink_metadata(path).and_then(|found| {
         // A pipe would never answer, and a link leads elsewhere.
         if !found.is_file() {
             return Ok(None);
         }
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        Ok(Some((file, metadata)))
+        File::open(path).map(Some)
     });
     match opened {
         Ok(None) => Err(StoreError::Foreign),
@@ -271,7 +257,7 @@ fn check_folder(path: &Path, found: &Metadata) -> Result<(), StoreError> {
 
 /// Whether somebody else than the owner may do anything with it.
 #[cfg(unix)]
-pub(in crate::store) fn is_open_to_others(found: &Metadata) -> bool {
+fn is_open_to_others(found: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
 
     found.mode() & 0o077 != 0
@@ -279,16 +265,12 @@ pub(in crate::store) fn is_open_to_others(found: &Metadata) -> bool {
 
 /// Whether somebody else than the owner may do anything with it: no answer here.
 #[cfg(not(unix))]
-pub(in crate::store) const fn is_open_to_others(_found: &Metadata) -> bool {
+const fn is_open_to_others(_found: &Metadata) -> bool {
     false
 }
 
 /// What the operating system's answer means for a store.
-pub(in crate::store) fn failure(
-    error: &io::Error,
-    action: &'static str,
-    path: &Path,
-) -> StoreError {
+pub(super) fn failure(error: &io::Error, action: &'static str, path: &Path) -> StoreError {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::NoSpace,
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreError::NotPermitted {

@@ -71,19 +71,18 @@ impl Content {
             .collect::<Result<_, _>>()?;
         let length = u32::from_be_bytes(rest.take()?);
         let length = usize::try_from(length).map_err(|_| StoreError::Truncated)?;
-        if rest.0.len() > length {
-            return Err(StoreError::Malformed("it is longer than it says"));
-        }
-        if rest.0.len() < length {
-            return Err(StoreError::Truncated);
-        }
+        let (bytes, beyond) = rest
+            .0
+            .split_at_checked(length)
+            .ok_or(StoreError::Truncated)?;
+        Rest(beyond).end()?;
         Ok(Self {
             version,
             fence,
             written,
             ends,
             tags,
-            bytes: rest.0.to_vec(),
+            bytes: bytes.to_vec(),
         })
     }
 }
@@ -105,11 +104,11 @@ pub(super) fn ends(head: &[u8]) -> Result<u64, StoreError> {
 const TOO_LARGE: StoreError = StoreError::Malformed("a record has at most 4 MiB");
 
 /// What is still to be read of a file.
-pub(super) struct Rest<'a>(pub(super) &'a [u8]);
+pub(in crate::store) struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
     /// What follows the letters that say whose file it is.
-    pub(super) fn after_magic(text: &'a [u8], magic: &[u8]) -> Result<Self, StoreError> {
+    pub(in crate::store) fn after_magic(text: &'a [u8], magic: &[u8]) -> Result<Self, StoreError> {
         match text.strip_prefix(magic) {
             Some(rest) => Ok(Self(rest)),
             None if magic.starts_with(text) => Err(StoreError::Truncated),
@@ -117,13 +116,21 @@ impl<'a> Rest<'a> {
         }
     }
 
-    pub(super) fn take<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
+    pub(in crate::store) fn take<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
         let (taken, rest) = self
             .0
             .split_first_chunk::<N>()
             .ok_or(StoreError::Truncated)?;
         self.0 = rest;
         Ok(*taken)
+    }
+
+    pub(in crate::store) const fn end(&self) -> Result<(), StoreError> {
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(StoreError::Malformed("it is longer than it says"))
+        }
     }
 }
 

@@ -18,7 +18,7 @@ const FORMAT: u8 = 1;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Held during one change. The operating system lets go of it when its process dies.
-pub(in crate::store) struct Guard {
+pub(super) struct Guard {
     file: File,
     fence: u64,
     swept: u64,

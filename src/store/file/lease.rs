@@ -18,7 +18,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// A file that is locked. Its name goes with the lock, so that the files of former sessions do not
 /// pile up.
-struct Held {
+pub(in crate::store) struct Held {
     file: File,
     path: PathBuf,
 }
@@ -35,17 +35,29 @@ impl Drop for Held {
 
 pub(super) async fn acquire(
     store: &FileStore,
-    name: RecordKey,
+    name: &RecordKey,
     patience: Duration,
 ) -> Result<Box<dyn Lease>, StoreError> {
+    let held = hold(store, names::lock(name), patience).await?;
+    let next = |folder: &Folder| Guard::take(folder)?.next_fence(folder);
+    Ok(Box::new(FileLease {
+        store: store.clone(),
+        fence: store.blocking(next).await?,
+        held: Arc::new(held),
+    }))
+}
+
+/// Locks a file of that name, as soon as nobody else does.
+pub(in crate::store) async fn hold(
+    store: &FileStore,
+    name: String,
+    patience: Duration,
+) -> Result<Held, StoreError> {
     let (mut waited, mut pause) = (Duration::ZERO, FIRST_PAUSE);
     loop {
-        if let Some((held, fence)) = store.blocking(move |folder| attempt(folder, &name)).await? {
-            return Ok(Box::new(FileLease {
-                store: store.clone(),
-                held: Arc::new(held),
-                fence,
-            }));
+        let name = name.clone();
+        if let Some(held) = store.blocking(move |folder| attempt(folder, &name)).await? {
+            return Ok(held);
         }
         let left = patience.saturating_sub(waited);
         if left.is_zero() {
@@ -58,19 +70,15 @@ pub(super) async fn acquire(
     }
 }
 
-fn attempt(folder: &Folder, name: &RecordKey) -> Result<Option<(Held, u64)>, StoreError> {
-    let name = names::lock(name);
-    let file = folder.open_lock(&name)?;
-    let path = folder.at(&name);
+fn attempt(folder: &Folder, name: &str) -> Result<Option<Held>, StoreError> {
+    let file = folder.open_lock(name)?;
+    let path = folder.at(name);
     match file.try_lock() {
-        Ok(()) if is_still_there(&file, &path) => {}
+        Ok(()) if is_still_there(&file, &path) => Ok(Some(Held { file, path })),
         // Its last holder took the file away after we had opened it.
-        Ok(()) | Err(TryLockError::WouldBlock) => return Ok(None),
-        Err(TryLockError::Error(error)) => return Err(failure(&error, "write", &path)),
+        Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(failure(&error, "write", &path)),
     }
-    let held = Held { file, path };
-    let fence = Guard::take(folder)?.next_fence(folder)?;
-    Ok(Some((held, fence)))
 }
 
 struct FileLease {

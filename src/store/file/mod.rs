@@ -16,8 +16,13 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-pub(super) use folder::{Folder, failure, is_open_to_others, read_file};
-pub(super) use guard::Guard;
+#[cfg(feature = "passphrase")]
+pub(super) use format::Rest;
+#[cfg(feature = "keyring")]
+pub(super) use lease::{Held, hold};
+
+use folder::Folder;
+use guard::Guard;
 
 use super::{
     Digest, Lease, Locks, Record, RecordKey, RecordKind, Records, Replace, Stored, TransactionKey,
@@ -69,6 +74,28 @@ impl FileStore {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// A file that is made once and stays: what it holds, by whichever process was first.
+    #[cfg(any(feature = "keyring", feature = "passphrase"))]
+    pub(super) async fn once(
+        &self,
+        name: &'static str,
+        make: impl FnOnce() -> Result<Vec<u8>, StoreError> + Send + 'static,
+    ) -> Result<Vec<u8>, StoreError> {
+        const LIMIT: usize = 4096;
+        if let Some(text) = self.blocking(|folder| folder.read(name, LIMIT)).await? {
+            return Ok(text);
+        }
+        self.changing(|folder| {
+            if let Some(text) = folder.read(name, LIMIT)? {
+                return Ok(text);
+            }
+            let text = make()?;
+            folder.write(name, &text)?;
+            Ok(text)
+        })
+        .await
     }
 
     /// Does something that blocks, where it may.
@@ -183,6 +210,6 @@ impl Locks for FileStore {
         _lease: Duration,
         patience: Duration,
     ) -> BoxFuture<'a, Result<Box<dyn Lease>, StoreError>> {
-        Box::pin(lease::acquire(self, *name, patience))
+        Box::pin(lease::acquire(self, name, patience))
     }
 }

@@ -8,7 +8,7 @@ use super::names::UNFINISHED;
 use crate::error::StoreError;
 
 /// A folder that is the store's alone.
-pub(super) struct Folder {
+pub(in crate::store) struct Folder {
     path: PathBuf,
 }
 

@@ -8,6 +8,8 @@ mod logins;
 mod names;
 mod records;
 mod sweep;
+#[cfg(test)]
+pub(super) mod tests;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -60,7 +60,9 @@ async fn errors_have_a_meaning() {
             StoreError::KeyringLocked,
         ),
         (
-            Error::PlatformFailure(because("SS error: connection closed before prompt completed")),
+            Error::PlatformFailure(because(
+                "SS error: connection closed before prompt completed",
+            )),
             StoreError::KeyringLocked,
         ),
         (
@@ -80,10 +82,7 @@ async fn errors_have_a_meaning() {
             StoreError::Keyring("the operating system reports a failure"),
         ),
         (Error::BadEncoding(secret()), not_a_key.clone()),
-        (
-            Error::BadDataFormat(secret(), because("secret")),
-            not_a_key,
-        ),
+        (Error::BadDataFormat(secret(), because("secret")), not_a_key),
         (
             Error::BadStoreFormat("secret".to_owned()),
             StoreError::Keyring("it can't be read"),
@@ -97,7 +96,10 @@ async fn errors_have_a_meaning() {
             StoreError::Keyring("it can't keep a key"),
         ),
         (Error::TooLong("user".to_owned(), 3), names.clone()),
-        (Error::Invalid("user".to_owned(), "secret".to_owned()), names),
+        (
+            Error::Invalid("user".to_owned(), "secret".to_owned()),
+            names,
+        ),
     ];
     for (error, meaning) in cases {
         let (store, keyring) = mock();

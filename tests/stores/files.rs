@@ -127,7 +127,7 @@ async fn locks_keep_the_contract() {
     let folder = Scratch::new();
     let store = Arc::new(folder.open());
     locks_contract(store, LocksLapse::WithItsHolder).await;
-    // SP-6.1-3 asks for few things that stay: no lock leaves a file behind.
+    // No lock leaves a file behind.
     assert_eq!(folder.names(), ["store"]);
 }
 
@@ -167,7 +167,7 @@ async fn an_owner_has_sixteen_logins() {
     assert_eq!(store.of(&digest(1)).await.unwrap().len(), 16);
 }
 
-/// SEC-6.4: whoever begins logins without end fills the folder to a limit, and what has passed makes
+/// Whoever begins logins without end fills the folder to a limit, and what has passed makes
 /// room again.
 #[tokio::test]
 async fn logins_have_a_limit() {

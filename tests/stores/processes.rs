@@ -125,8 +125,9 @@ async fn a_lock_ends_with_its_process() {
         .lines()
         .find_map(|line| Some(line.unwrap().strip_prefix("holds ")?.to_owned()));
     let fence: u64 = fence.unwrap().parse().unwrap();
-    let locked = store.acquire(&key(1), LIFE, Duration::from_millis(100));
-    assert_eq!(locked.await.err(), Some(StoreError::Locked));
+    let brief = Duration::from_millis(100);
+    let locked = store.acquire(&key(1), LIFE, brief).await;
+    assert_eq!(locked.err(), Some(StoreError::Locked));
 
     other.kill().unwrap();
     other.wait().unwrap();

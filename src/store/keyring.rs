@@ -139,9 +139,10 @@ impl Keyring {
             let thread = std::thread::Builder::new().name("fapi-keyring".to_owned());
             let started = thread.spawn(move || {
                 let entry = source.entry(&service, &user);
-                // Nobody may be waiting any more.
-                let _ = answer.send(entry.and_then(|entry| question(&entry)));
+                let answered = entry.and_then(|entry| question(&entry));
                 drop((turn, lock));
+                // Nobody may be waiting any more.
+                let _ = answer.send(answered);
             });
             started.map_err(|_| StoreError::Unavailable)?;
             let ended = StoreError::Keyring("its library ended without an answer");

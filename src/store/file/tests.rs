@@ -90,15 +90,16 @@ fn changes_wait_for_one_another() {
             tags: Vec::new(),
             life: None,
         };
-        let mut waiting = store.create(&key(1), record);
+        let name = key(1);
+        let mut waiting = store.create(&name, record);
         let early = std::future::poll_fn(|context| {
             std::task::Poll::Ready(waiting.as_mut().poll(context).is_ready())
         });
         assert!(!early.await);
         // Reading waits for nobody.
-        assert!(store.load(&key(1)).await.unwrap().is_none());
+        assert!(store.load(&name).await.unwrap().is_none());
         drop(held);
         waiting.await.unwrap();
-        assert!(store.load(&key(1)).await.unwrap().is_some());
+        assert!(store.load(&name).await.unwrap().is_some());
     });
 }

@@ -15,13 +15,22 @@
 //! A store of your own (a database, another cache) implements the traits; the crate `fapi-testkit` has
 //! a contract test for each.
 
+mod file;
+mod key_file;
+#[cfg(feature = "keyring")]
+mod keyring;
 mod lock;
 mod memory;
+#[cfg(feature = "passphrase")]
+mod passphrase;
 mod record;
 mod seal;
 mod stores;
 mod transaction;
 
+pub use file::FileStore;
+#[cfg(feature = "keyring")]
+pub use keyring::Keyring;
 pub use lock::{Lease, Locks};
 pub use memory::MemoryStore;
 pub use record::{Digest, Record, RecordKey, RecordKind, Records, Replace, Stored};

@@ -40,6 +40,12 @@ const NAMES: &[(&str, &[&str])] = &[
     ("rustls_platform_verifier", &["transport"]),
     ("p256", &["jose", "keys"]),
     ("josekit", &["jose"]),
+    ("chacha20poly1305", &["store"]),
+    ("argon2", &["store"]),
+    ("keyring_core", &["store"]),
+    ("zbus_secret_service_keyring_store", &["store"]),
+    ("apple_native_keyring_store", &["store"]),
+    ("windows_native_keyring_store", &["store"]),
     // No room that makes or reads messages has a clock, randomness or a runtime of its own.
     ("SystemTime", &["time"]),
     ("Instant", &["time"]),

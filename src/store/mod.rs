@@ -20,6 +20,8 @@ mod memory;
 mod old_sessions;
 mod old_transactions;
 mod record;
+#[cfg(feature = "redis")]
+mod redis;
 mod seal;
 mod stores;
 mod transaction;
@@ -29,6 +31,8 @@ pub use memory::MemoryStore;
 pub(crate) use old_sessions::{SessionKey, Sessions};
 pub(crate) use old_transactions::Transactions as OldTransactions;
 pub use record::{Digest, Record, RecordKey, RecordKind, Records, Replace, Stored};
+#[cfg(feature = "redis")]
+pub use redis::{RedisStore, RedisStoreBuilder};
 pub use seal::{SealingKey, SealingKeys};
 pub(crate) use stores::About;
 pub use stores::Stores;

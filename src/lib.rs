@@ -137,7 +137,7 @@ pub use error::{
 };
 pub use future::BoxFuture;
 pub use jose::PublicJwk;
-pub use keys::{KeyName, KeySet, KeyStore, Signature, Signer, SoftwareKey};
+pub use keys::{KeyName, KeySet, KeyStore, SealedKeys, Signature, Signer, SoftwareKey};
 pub use profile::Algorithm;
 pub use protocol::authorization_details::AuthorizationDetail;
 pub use protocol::authorization_request::Prompt;

@@ -1,12 +1,14 @@
 //! The client's keys: what signs for it, and the set that it publishes.
 
 mod prove;
+mod sealed;
 mod set;
 mod signer;
 mod software;
 mod store;
 
 use prove::prove;
+pub use sealed::SealedKeys;
 pub use set::KeySet;
 pub use signer::{Signature, Signer};
 pub use software::SoftwareKey;

@@ -1,5 +1,6 @@
 //! The servers, driven by a client that is written by hand.
 
+mod contracts;
 mod faults;
 mod flow;
 mod over_time;

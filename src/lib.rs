@@ -126,8 +126,9 @@ mod tls;
 mod transport;
 
 pub use client::{
-    ApiRequest, ApiResponse, Client, ClientBuilder, Clients, ClientsBuilder, Discovery, Login,
-    LoginRequest, Observed, Prepared, Service, ServiceRequest, Session, SessionId,
+    ApiRequest, ApiResponse, Client, ClientBuilder, Clients, ClientsBuilder, Counters, Discovery,
+    Event, Events, Login, LoginRequest, Observed, Prepared, Service, ServiceRequest, Session,
+    SessionId,
 };
 pub use crypto::Crypto;
 pub use error::{

@@ -44,6 +44,12 @@ pub(crate) fn random_uuid() -> Result<String, KeyError> {
     Ok(text)
 }
 
+/// A secret that is text, for the one place that writes secrets down: records before they are sealed.
+pub(crate) trait Text {
+    fn from_text(text: String) -> Self;
+    fn text(&self) -> &str;
+}
+
 macro_rules! secret {
     ($(#[$doc:meta])* $visibility:vis $name:ident) => {
         $(#[$doc])*
@@ -63,6 +69,16 @@ macro_rules! secret {
 
             #[allow(dead_code, reason = "not every secret is read")]
             pub(crate) fn reveal(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Text for $name {
+            fn from_text(text: String) -> Self {
+                Self(Zeroizing::new(text))
+            }
+
+            fn text(&self) -> &str {
                 &self.0
             }
         }
@@ -115,6 +131,10 @@ secret! {
 secret! {
     /// A signed client assertion or DPoP proof, good for one attempt.
     pub(crate) SignedJwt
+}
+secret! {
+    /// A private key as PKCS#8 in PEM, on its way into a sealed record.
+    pub(crate) PrivateKeyPem
 }
 secret! {
     /// The secret that binds a login to the browser that began it.

@@ -312,5 +312,5 @@ async fn a_refused_token_ends_the_login() {
     let refused = violation(&client, handle, &callback).await;
     assert_eq!(refused, Violation::NoSuchLogin);
     assert_eq!(server.count(Endpoint::Token), 1);
-    assert_eq!(client.sessions_of("alice").len(), 0);
+    assert_eq!(client.sessions_of("alice").await.unwrap().len(), 0);
 }

@@ -49,7 +49,7 @@ async fn refused(client: &Client, server: &TestServer) -> Error {
     server.forget_requests();
     let error = client
         .client_credentials()
-        .scope("accounts")
+        .scope("payments")
         .start()
         .await
         .expect_err("the answer was taken");
@@ -141,7 +141,9 @@ async fn the_request_for_a_token() {
 async fn the_token_is_bound_to_a_key_of_its_own() {
     let server = TestServer::start().await;
     let client = common::client(&server).await;
-    let (first, second) = (service(&client).await, service(&client).await);
+    let first = service(&client).await;
+    let second = client.client_credentials().scope("payments");
+    let second = second.start().await.unwrap();
     assert_ne!(first.key_thumbprint(), second.key_thumbprint());
     let request = call(&first, &server).await;
     assert!(
@@ -164,8 +166,14 @@ async fn the_client_is_no_user() {
     let server = TestServer::start().await;
     let client = common::client(&server).await;
     let _service = service(&client).await;
-    assert!(client.sessions_of(common::CLIENT_ID).is_empty());
-    assert!(client.sessions_of("").is_empty());
+    assert!(
+        client
+            .sessions_of(common::CLIENT_ID)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(client.sessions_of("").await.unwrap().is_empty());
     assert_eq!(server.count(Endpoint::Jwks), 0);
     assert_eq!(server.count(Endpoint::UserInfo), 0);
 }

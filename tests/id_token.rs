@@ -40,7 +40,7 @@ async fn refused(client: &Client, server: &TestServer) -> Error {
     ] {
         assert_eq!(server.count(after), 0, "{after:?} after {error}");
     }
-    assert!(client.sessions_of("alice").is_empty());
+    assert!(client.sessions_of("alice").await.unwrap().is_empty());
     error
 }
 

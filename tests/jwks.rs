@@ -40,7 +40,10 @@ async fn refused(client: &Client, server: &TestServer) -> Error {
     let error = log_in(client, server).await.expect_err("it was taken");
     assert_eq!(server.count(Endpoint::Api), 0, "{error}");
     assert_eq!(server.count(Endpoint::Other), 0, "{error}");
-    assert!(client.sessions_of("alice").is_empty(), "{error}");
+    assert!(
+        client.sessions_of("alice").await.unwrap().is_empty(),
+        "{error}"
+    );
     error
 }
 
@@ -122,7 +125,10 @@ async fn a_flood_of_unknown_keys_causes_one_fetch_a_minute() {
     let server = server().await;
     let client = common::client(&server).await;
     log_in(&client, &server).await.unwrap();
-    client.sessions_of("alice")[0].logout().await.unwrap();
+    client.sessions_of("alice").await.unwrap()[0]
+        .logout()
+        .await
+        .unwrap();
     assert_eq!(fetches(&server), 1);
 
     server.misbehave(IdTokenFault::UnknownKid);

@@ -64,10 +64,10 @@ async fn assert_gone(server: &TestServer, client: &Client, session: &Session, ca
     assert_eq!(&sign_in_again(session.refresh().await.unwrap_err()), cause);
     assert_eq!(&session.scope().unwrap_err(), cause);
     assert!(matches!(
-        client.session(session.id()),
+        client.session(session.id()).await,
         Err(Error::Store(StoreError::NoSuchSession))
     ));
-    assert!(client.sessions_of("alice").is_empty());
+    assert!(client.sessions_of("alice").await.unwrap().is_empty());
     assert_eq!(server.requests().len(), before);
 }
 
@@ -201,7 +201,10 @@ async fn other_failures_lose_nothing() {
             (error, _) => panic!("{error:?}"),
         }
         assert_eq!(server.requests().len(), 1);
-        assert_eq!(client.session(session.id()).unwrap().id(), session.id());
+        assert_eq!(
+            client.session(session.id()).await.unwrap().id(),
+            session.id()
+        );
         common::get(&session, &server, "/accounts").await.unwrap();
         session.refresh().await.unwrap();
     }

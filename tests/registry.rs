@@ -273,7 +273,12 @@ async fn servers_share_no_keys_and_no_nonces() {
         let login = bench.begin(server, None).await;
         let callback = approve(server, "alice", &login).await;
         bench.finish(&login, &callback).await.unwrap();
-        let session = bench.client(server).sessions_of("alice").remove(0);
+        let session = bench
+            .client(server)
+            .sessions_of("alice")
+            .await
+            .unwrap()
+            .remove(0);
         let accounts = format!("{}/accounts", server.api());
         session.get(accounts).send().await.unwrap();
         let mut requests = server.requests_to(Endpoint::Par);
@@ -301,14 +306,17 @@ async fn a_session_belongs_to_its_server() {
     let callback = approve(honest, "alice", &login).await;
     bench.finish(&login, &callback).await.unwrap();
     let (own, other) = (bench.client(honest), bench.client(evil));
-    let session = own.sessions_of("alice").remove(0);
-    assert_eq!(own.session(session.id()).unwrap().subject(), Some("alice"));
-    let error = other.session(session.id()).unwrap_err();
+    let session = own.sessions_of("alice").await.unwrap().remove(0);
+    assert_eq!(
+        own.session(session.id()).await.unwrap().subject(),
+        Some("alice")
+    );
+    let error = other.session(session.id()).await.unwrap_err();
     assert!(
         matches!(error, Error::Store(StoreError::NoSuchSession)),
         "{error:?}"
     );
-    assert_eq!(other.sessions_of("alice").len(), 0);
+    assert_eq!(other.sessions_of("alice").await.unwrap().len(), 0);
     let url = format!("{}/accounts", evil.api());
     let error = session.get(url).send().await.unwrap_err();
     let expected = ConfigError::ForeignOrigin(evil.api().to_owned());

@@ -38,9 +38,14 @@ async fn sessions_are_found_by_id_and_by_user() {
 
     assert_eq!(one.id().as_str().len(), 43, "256 bits");
     let stored = SessionId::from(one.id().as_str());
-    assert_eq!(client.session(&stored).unwrap().subject(), Some("alice"));
+    assert_eq!(
+        client.session(&stored).await.unwrap().subject(),
+        Some("alice")
+    );
     let mut of_alice: Vec<_> = client
         .sessions_of("alice")
+        .await
+        .unwrap()
         .iter()
         .map(|s| s.id().clone())
         .collect();
@@ -48,18 +53,24 @@ async fn sessions_are_found_by_id_and_by_user() {
     of_alice.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
     expected.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
     assert_eq!(of_alice, expected);
-    assert_eq!(client.sessions_of("bob")[0].id(), bob.id());
-    assert!(client.sessions_of("ALICE").is_empty());
-    assert!(client.sessions_of(common::CLIENT_ID).is_empty());
-    assert!(no_such_session(&elsewhere.session(one.id())));
+    assert_eq!(client.sessions_of("bob").await.unwrap()[0].id(), bob.id());
+    assert!(client.sessions_of("ALICE").await.unwrap().is_empty());
+    assert!(
+        client
+            .sessions_of(common::CLIENT_ID)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(no_such_session(&elsewhere.session(one.id()).await));
     assert!(no_such_session(
-        &client.session(&SessionId::from("guessed"))
+        &client.session(&SessionId::from("guessed")).await
     ));
 
     one.logout().await.unwrap();
-    assert!(no_such_session(&client.session(one.id())));
-    assert_eq!(client.sessions_of("alice")[0].id(), two.id());
-    assert_eq!(client.sessions_of("alice").len(), 1);
+    assert!(no_such_session(&client.session(one.id()).await));
+    assert_eq!(client.sessions_of("alice").await.unwrap()[0].id(), two.id());
+    assert_eq!(client.sessions_of("alice").await.unwrap().len(), 1);
 }
 
 /// All clones, and what `session()` gives, are one session: one refresh serves all, one logout ends all.
@@ -71,7 +82,7 @@ async fn clones_are_one_session() {
         .await
         .unwrap();
     let clone = session.clone();
-    let found = client.session(session.id()).unwrap();
+    let found = client.session(session.id()).await.unwrap();
     common::get(&session, &server, "/accounts").await.unwrap();
     clone.refresh().await.unwrap();
     server.forget_requests();
@@ -179,8 +190,8 @@ async fn a_step_up_begins_the_login_that_the_api_wants() {
         .await
         .unwrap_err();
     assert_eq!(error.violation(), Some(&Violation::SubjectChanged));
-    assert_eq!(client.sessions_of("alice").len(), 2);
-    assert!(client.sessions_of("bob").is_empty());
+    assert_eq!(client.sessions_of("alice").await.unwrap().len(), 2);
+    assert!(client.sessions_of("bob").await.unwrap().is_empty());
 }
 
 /// Everything that a program holds can go to any thread and live as long as it likes.

@@ -21,7 +21,7 @@ async fn refused(client: &Client, server: &TestServer) -> Error {
     assert_eq!(server.count(Endpoint::Token), 1, "{error}");
     let last = server.requests().pop().unwrap();
     assert_eq!(last.endpoint, Endpoint::Token, "{error}");
-    assert!(client.sessions_of("alice").is_empty());
+    assert!(client.sessions_of("alice").await.unwrap().is_empty());
     error
 }
 

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::core::Core;
 use super::resource::{self, Call};
-use super::tokens::Cell;
+use super::tokens::{Cell, Part};
 use crate::error::is_plain_word;
 use crate::error::{ApiFailure, ConfigError, Endpoint, Error, Violation};
 use crate::profile::{API_MAX_BYTES, API_TIMEOUT};
@@ -51,6 +51,7 @@ const RESERVED: [&str; 12] = [
 pub struct ApiRequest {
     core: Arc<Core>,
     cell: Arc<Cell>,
+    part: Arc<Part>,
     url: Result<Url, ConfigError>,
     method: Method,
     headers: HeaderMap,
@@ -62,12 +63,19 @@ pub struct ApiRequest {
 }
 
 impl ApiRequest {
-    pub(crate) fn new(core: Arc<Core>, cell: Arc<Cell>, method: Method, url: &str) -> Self {
+    pub(crate) fn new(
+        core: Arc<Core>,
+        cell: Arc<Cell>,
+        part: Arc<Part>,
+        method: Method,
+        url: &str,
+    ) -> Self {
         Self {
             url: resource::allowed(&core, url),
             idempotent: method.is_idempotent(),
             core,
             cell,
+            part,
             method,
             headers: HeaderMap::new(),
             body: RequestBody::empty(),
@@ -200,7 +208,7 @@ impl ApiRequest {
             timeout: self.timeout,
         };
         let span = tracing::info_span!("fapi.api", method = %call.method, interaction_id = sent_id);
-        let response = resource::send(&self.core, &self.cell, call)
+        let response = resource::send(&self.core, &self.cell, &self.part, call)
             .instrument(span)
             .await?;
         let echoed = interaction_id(response.headers());

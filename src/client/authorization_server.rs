@@ -89,7 +89,7 @@ pub(crate) async fn send(core: &Core, call: Call<'_>) -> Result<Answer, Error> {
         own = asked;
         match verdict {
             Verdict::Take => return Ok(Answer::new(call.endpoint, response)),
-            Verdict::Again(cause) => again(call.endpoint, cause),
+            Verdict::Again(cause) => again(core, call.endpoint, cause),
             Verdict::Refuse(fault) => {
                 return Err(Violation::DpopNonce {
                     endpoint: call.endpoint,
@@ -143,7 +143,10 @@ fn learn_and_judge(
     judge(&seen, spent)
 }
 
-pub(crate) fn again(endpoint: Endpoint, cause: Cause) {
+pub(crate) fn again(core: &Core, endpoint: Endpoint, cause: Cause) {
+    if cause == Cause::Nonce {
+        core.shared.watch.nonce_retried(endpoint);
+    }
     tracing::debug!(
         endpoint = endpoint.name(),
         cause = cause.name(),

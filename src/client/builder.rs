@@ -7,18 +7,25 @@ use std::time::Duration;
 use tracing::Instrument;
 
 use super::Client;
-use super::core::{Core, DPOP_ALGORITHM, Shared};
-use super::documents::{Discovery, JwksCache, MetadataCache, fetch_metadata, passed};
-use super::revoke::Tombstones;
+use super::core::{Core, Shared};
+use super::documents::{Discovery, JwksCache, MetadataCache, first_metadata, passed};
+use super::dpop_keys::DpopKeys;
+use super::ended::Graveyard;
+use super::events::Watch;
+use super::kept::Cells;
 use super::servers::{ClockOffsets, Nonces};
+use super::service::Services;
+use super::vault::Vault;
 use crate::crypto::Crypto;
 use crate::error::{ConfigError, Error, Finding, KeyError, Preflight, Rule, Severity};
+use crate::keys::{KeyStore, Signer};
 use crate::profile::{Algorithm, TRANSACTION_LIFE};
 use crate::protocol::client_auth::ClientAuth;
+use crate::protocol::dpop::ProofKey;
 use crate::protocol::id_token::Registered;
 use crate::protocol::preflight::{self, Settings};
 use crate::protocol::uri::{Issuer, Origin, RedirectUri};
-use crate::store::{OldTransactions, Sessions};
+use crate::store::Stores;
 use crate::time::{Clock, SystemClock};
 use crate::transport::{HttpsTransport, Transport};
 
@@ -35,6 +42,7 @@ pub struct ClientBuilder {
     trusted_audiences: Vec<String>,
     transaction_life: Duration,
     discovery: Discovery,
+    dpop_keys: Option<DpopKeys>,
     parts: Parts,
     registry: Option<Arc<super::clients::Registry>>,
 }
@@ -45,11 +53,15 @@ pub(crate) struct Parts {
     pub(crate) transport: Option<Arc<dyn Transport>>,
     pub(crate) clock: Option<Arc<dyn Clock>>,
     pub(crate) crypto: Option<Crypto>,
+    pub(crate) stores: Option<Stores>,
 }
 
 impl Parts {
     const fn is_set(&self) -> bool {
-        self.transport.is_some() || self.clock.is_some() || self.crypto.is_some()
+        self.transport.is_some()
+            || self.clock.is_some()
+            || self.crypto.is_some()
+            || self.stores.is_some()
     }
 
     pub(crate) fn build(self) -> Result<Shared, ConfigError> {
@@ -69,8 +81,9 @@ impl Parts {
             transport,
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
             crypto,
-            transactions: OldTransactions::new(),
-            sessions: Sessions::new(),
+            stores: self.stores.unwrap_or_else(Stores::memory),
+            cells: Cells::default(),
+            watch: Watch::default(),
         })
     }
 }
@@ -94,6 +107,7 @@ impl ClientBuilder {
             trusted_audiences: Vec::new(),
             transaction_life: TRANSACTION_LIFE,
             discovery: Discovery::Auto,
+            dpop_keys: None,
             parts: Parts::default(),
             registry: None,
         }
@@ -169,6 +183,28 @@ impl ClientBuilder {
         self
     }
 
+    /// Where logins under way, sessions and locks are kept: the memory of this process unless set.
+    pub fn stores(mut self, stores: Stores) -> Self {
+        self.parts.stores = Some(stores);
+        self
+    }
+
+    /// Where the keys that tokens are bound to are made, one for each session: hardware, or a store of
+    /// their own. Without it they are made in software and sealed with the session.
+    ///
+    /// A key of a login that comes to nothing, and of a session that has ended, is deleted.
+    pub fn dpop_keys(mut self, store: impl KeyStore + 'static) -> Self {
+        self.dpop_keys = Some(DpopKeys::Store(Arc::new(store)));
+        self
+    }
+
+    /// One key that the tokens of all sessions are bound to, where a key for each can't be had. It must
+    /// serve no other server (FAPI2-SP 6.3).
+    pub fn dpop_signer(mut self, signer: impl Signer + 'static) -> Self {
+        self.dpop_keys = Some(DpopKeys::Shared(ProofKey::new(Arc::new(signer))));
+        self
+    }
+
     /// Another cryptography than that of the features: see
     /// [`rustls_0_23`](crate::rustls_0_23).
     pub fn crypto_provider(mut self, crypto: Crypto) -> Self {
@@ -225,14 +261,21 @@ impl ClientBuilder {
             None => Arc::new(self.parts.build()?),
         };
         let key = auth.keys().active();
+        let dpop_keys = self.dpop_keys.unwrap_or_default();
+        let vault = Vault::new(
+            shared.stores.clone(),
+            shared.watch.clone(),
+            issuer.as_str(),
+            &client_id,
+        );
         let settings = Settings {
             assertion: key.signer.algorithm(),
-            dpop: DPOP_ALGORITHM,
+            dpop: dpop_keys.algorithm(),
             login: redirect_uri.is_some(),
             id_token: self.id_token_algorithm,
             signed_userinfo: self.signed_userinfo,
         };
-        let fetched = fetch_metadata(&shared, &issuer, self.discovery).await?;
+        let fetched = first_metadata(&shared, &vault, &issuer, self.discovery).await?;
         let mut report = preflight::check(fetched.document(), settings);
         // CA-9: a signer that does not sign is found here, not at the first login.
         match key.prove_once(&shared.crypto).await {
@@ -244,6 +287,7 @@ impl ClientBuilder {
                 report = report.and(Finding::new(Rule::Key, Severity::Broken, advice));
             }
         }
+        let clock_offsets = ClockOffsets::new(shared.watch.clone());
         let core = Core {
             shared,
             auth,
@@ -251,11 +295,14 @@ impl ClientBuilder {
             apis,
             signed_userinfo: self.signed_userinfo,
             transaction_life: self.transaction_life,
-            metadata: MetadataCache::new(fetched, self.discovery, settings),
+            metadata: MetadataCache::new(fetched, self.discovery, settings, vault.clone()),
             jwks: JwksCache::default(),
             nonces: Nonces::default(),
-            clock_offsets: ClockOffsets::default(),
-            tombstones: Tombstones::default(),
+            clock_offsets,
+            vault,
+            dpop_keys,
+            services: Services::default(),
+            graveyard: Graveyard::default(),
             registered: Registered {
                 issuer,
                 client_id: client_id.clone(),

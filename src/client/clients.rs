@@ -6,13 +6,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Client;
 use super::builder::{ClientBuilder, Parts};
-use super::core::Shared;
-use super::finish;
+use super::core::{Core, Shared};
+use super::events::{Counters, Events};
 use super::session::Session;
+use super::{finish, transactions};
 use crate::crypto::Crypto;
-use crate::error::{ConfigError, Error, Violation};
+use crate::error::{ConfigError, Error};
 use crate::protocol::authorization_response::Callback;
 use crate::secret::TransactionHandle;
+use crate::store::Stores;
 use crate::time::Clock;
 use crate::transport::Transport;
 
@@ -42,6 +44,15 @@ impl Registry {
         let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
         if clients.contains_key(&issuer) {
             return Err(ConfigError::DuplicateIssuer(issuer));
+        }
+        // SEC-6.3, DPOP-jkt-as: a key that two servers know lets one use what the other issued.
+        let shared = client.core.dpop_keys.shared_thumbprint();
+        if shared.is_some()
+            && clients
+                .values()
+                .any(|known| known.core.dpop_keys.shared_thumbprint() == shared)
+        {
+            return Err(ConfigError::SharedDpopKey);
         }
         clients.insert(issuer, client);
         Ok(())
@@ -85,19 +96,26 @@ impl Clients {
         transaction: impl Into<TransactionHandle>,
         callback: impl Into<Callback>,
     ) -> Result<Session, Error> {
-        let any = self
-            .registry
-            .clients
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .next()
-            .cloned();
-        let any = any.ok_or(Violation::NoSuchLogin)?;
-        let taken = finish::take(&any.core, &transaction.into(), &callback.into(), |_| true)?;
-        let issuer = taken.transaction.issuer.as_str();
-        let client = self.registry.get(issuer).ok_or(Violation::NoSuchLogin)?;
-        finish::finish(&client.core, taken).await
+        let cores: Vec<Arc<Core>> = {
+            let clients = self.registry.clients.read();
+            let clients = clients.unwrap_or_else(PoisonError::into_inner);
+            clients.values().map(|client| client.core.clone()).collect()
+        };
+        let (core, taken) =
+            transactions::take(&cores, &transaction.into(), &callback.into()).await?;
+        finish::finish(&core, taken).await
+    }
+
+    /// What happens inside, from now on, at all clients of the registry.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.registry.shared.watch.subscribe()
+    }
+
+    /// How often what has happened, at all clients of the registry.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.registry.shared.watch.counters()
     }
 }
 
@@ -135,6 +153,12 @@ impl ClientsBuilder {
     /// The one cryptography for all clients.
     pub fn crypto_provider(mut self, crypto: Crypto) -> Self {
         self.parts.crypto = Some(crypto);
+        self
+    }
+
+    /// Where all clients keep logins under way, sessions and locks. The memory of this process unless set.
+    pub fn stores(mut self, stores: Stores) -> Self {
+        self.parts.stores = Some(stores);
         self
     }
 

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::documents::{JwksCache, MetadataCache};
-use super::revoke::Tombstones;
+use super::dpop_keys::DpopKeys;
+use super::ended::Graveyard;
+use super::events::Watch;
+use super::kept::Cells;
 use super::servers::{ClockOffsets, Nonces};
-use super::session::SessionId;
-use super::tokens::Cell;
+use super::service::Services;
+use super::vault::Vault;
 use crate::crypto::Crypto;
 use crate::error::{ConfigError, Endpoint, Error, KeyError};
 use crate::keys::SoftwareKey;
@@ -18,7 +21,7 @@ use crate::protocol::dpop::ProofKey;
 use crate::protocol::id_token::Registered;
 use crate::protocol::metadata::ServerMetadata;
 use crate::protocol::uri::{Issuer, Origin, RedirectUri};
-use crate::store::{OldTransactions, SessionKey, Sessions};
+use crate::store::Stores;
 use crate::time::{Clock, Timestamp};
 use crate::transport::Transport;
 
@@ -27,8 +30,9 @@ pub(crate) struct Shared {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) crypto: Crypto,
-    pub(crate) transactions: OldTransactions<Arc<super::finish::Transaction>>,
-    pub(crate) sessions: Sessions<Arc<Cell>>,
+    pub(crate) stores: Stores,
+    pub(crate) cells: Cells,
+    pub(crate) watch: Watch,
 }
 
 /// One client.
@@ -45,7 +49,10 @@ pub(crate) struct Core {
     pub(crate) jwks: JwksCache,
     pub(crate) nonces: Nonces,
     pub(crate) clock_offsets: ClockOffsets,
-    pub(crate) tombstones: Tombstones,
+    pub(crate) vault: Vault,
+    pub(crate) dpop_keys: DpopKeys,
+    pub(crate) services: Services,
+    pub(crate) graveyard: Graveyard,
 }
 
 /// The algorithm of the DPoP keys that are made here.
@@ -60,15 +67,7 @@ impl Core {
         self.shared.clock.now()
     }
 
-    pub(crate) fn session_key(&self, id: &SessionId) -> SessionKey {
-        SessionKey {
-            issuer: self.issuer().as_str().to_owned(),
-            client_id: self.client_id.clone(),
-            id: id.as_str().to_owned(),
-        }
-    }
-
-    /// SEC-6.3, DPOP-jkt-as: a key for one session at one server, and never for another.
+    /// SEC-6.3, DPOP-jkt-as: a key for a token of the client's own, and for nothing else.
     pub(crate) fn new_proof_key(&self) -> Result<ProofKey, KeyError> {
         let key = SoftwareKey::generate_es256_with(&self.shared.crypto)?;
         Ok(ProofKey::new(Arc::new(key)))

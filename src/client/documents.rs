@@ -2,20 +2,24 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use http::header::ACCEPT;
 use http::{HeaderValue, Request, StatusCode};
 use tokio::sync::watch;
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::core::{Core, Shared, endpoint_of};
 use super::single_flight::{SingleFlight, outcome};
-use crate::error::{ConfigError, Endpoint, Error, Preflight, Violation};
+use super::vault::{Content, Vault};
+use crate::error::{ConfigError, Endpoint, Error, Preflight, TransportError, Violation};
 use crate::jose::JwkSet;
 use crate::profile::{AS_TIMEOUT, JWKS_MAX_BYTES, JWKS_REFETCH_EVERY, METADATA_MAX_BYTES};
 use crate::protocol::answer::{Answer, cache_life};
 use crate::protocol::metadata::{self, ServerMetadata};
 use crate::protocol::preflight::{self, Settings};
 use crate::protocol::uri::Issuer;
+use crate::store::RecordKind;
 use crate::time::Timestamp;
 use crate::transport::{RequestBody, TransportRequest};
 
@@ -73,7 +77,7 @@ pub(crate) async fn fetch_metadata(
     shared: &Shared,
     issuer: &Issuer,
     discovery: Discovery,
-) -> Result<Fetched<ServerMetadata>, Error> {
+) -> Result<(Fetched<ServerMetadata>, Bytes), Error> {
     let openid = issuer.openid_configuration();
     let oauth = issuer.oauth_authorization_server();
     let (first, second) = match discovery {
@@ -93,10 +97,65 @@ pub(crate) async fn fetch_metadata(
     answer.expect(StatusCode::OK)?;
     answer.expect_json()?;
     let metadata = metadata::parse(issuer, &answer.body)?;
-    Ok(Fetched {
-        document: Arc::new(metadata),
-        fresh_until: shared.clock.now().plus(cache_life(&answer.headers)),
-    })
+    Ok((
+        Fetched {
+            document: Arc::new(metadata),
+            fresh_until: shared.clock.now().plus(cache_life(&answer.headers)),
+        },
+        answer.body,
+    ))
+}
+
+/// What a document of the server's is kept under, for times when the server is down.
+const METADATA: &str = "metadata";
+const JWKS: &str = "jwks";
+
+/// Keeps a document that was good. Where that fails, it is fetched the next time as well.
+async fn keep(vault: &Vault, name: &str, body: &[u8]) {
+    if vault.stores().outlive_the_process() {
+        let key = vault.key(RecordKind::Document, name);
+        let content = Content {
+            plain: body,
+            tags: Vec::new(),
+            life: None,
+        };
+        drop(vault.put(&key, content).await);
+    }
+}
+
+/// The document as it was last kept.
+async fn kept(vault: &Vault, name: &str) -> Option<Zeroizing<Vec<u8>>> {
+    if !vault.stores().outlive_the_process() {
+        return None;
+    }
+    let key = vault.key(RecordKind::Document, name);
+    Some(vault.load(&key).await.ok()??.plain)
+}
+
+/// The metadata with which a client begins. Where the server can't be reached, the document that was good
+/// when it was last read is checked as if it had just come, and asked for again in a minute: a session
+/// opens offline.
+pub(crate) async fn first_metadata(
+    shared: &Shared,
+    vault: &Vault,
+    issuer: &Issuer,
+    discovery: Discovery,
+) -> Result<Fetched<ServerMetadata>, Error> {
+    match fetch_metadata(shared, issuer, discovery).await {
+        Ok((fetched, body)) => {
+            keep(vault, METADATA, &body).await;
+            Ok(fetched)
+        }
+        Err(Error::Transport(error)) => {
+            let body = kept(vault, METADATA).await.ok_or(error.clone())?;
+            tracing::warn!(%error, "the server can't be reached; its last metadata is in force");
+            Ok(Fetched {
+                document: Arc::new(metadata::parse(issuer, &body)?),
+                fresh_until: shared.clock.now().plus_seconds(JWKS_REFETCH_EVERY),
+            })
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The metadata of a client's server. It is there from the start, and renewed when it is old.
@@ -105,6 +164,7 @@ pub(crate) struct MetadataCache {
     flight: SingleFlight<Result<Arc<ServerMetadata>, Error>>,
     discovery: Discovery,
     settings: Settings,
+    vault: Vault,
 }
 
 impl MetadataCache {
@@ -112,12 +172,14 @@ impl MetadataCache {
         first: Fetched<ServerMetadata>,
         discovery: Discovery,
         settings: Settings,
+        vault: Vault,
     ) -> Self {
         Self {
             last: Arc::new(Mutex::new(first)),
             flight: SingleFlight::default(),
             discovery,
             settings,
+            vault,
         }
     }
 
@@ -143,6 +205,7 @@ impl MetadataCache {
                 ..self.settings
             },
             last: self.last.clone(),
+            vault: self.vault.clone(),
         };
         self.flight.run(|| renewal.run()).await?
     }
@@ -159,6 +222,7 @@ struct Renewal {
     discovery: Discovery,
     settings: Settings,
     last: Arc<Mutex<Fetched<ServerMetadata>>>,
+    vault: Vault,
 }
 
 impl Renewal {
@@ -171,8 +235,9 @@ impl Renewal {
             return Ok(known.document);
         }
         let fetched = match fetch_metadata(&self.shared, &self.issuer, self.discovery).await {
-            Ok(fetched) => {
+            Ok((fetched, body)) => {
                 passed(preflight::check(&fetched.document, self.settings))?;
+                keep(&self.vault, METADATA, &body).await;
                 fetched
             }
             Err(Error::Transport(error)) => {
@@ -230,8 +295,23 @@ impl JwksCache {
                 }
                 fetched => fetched,
             },
-            None => self.fetch(core).await,
+            None => match self.fetch(core).await {
+                Err(Error::Transport(error)) => self.as_it_was(core, error).await,
+                fetched => fetched,
+            },
         }
+    }
+
+    /// The key set that the store has, where the server can't be reached.
+    async fn as_it_was(&self, core: &Core, error: TransportError) -> Result<Arc<JwkSet>, Error> {
+        let body = kept(&core.vault, JWKS).await.ok_or(error)?;
+        let fetched = Fetched {
+            document: Arc::new(JwkSet::parse(&body)?),
+            fresh_until: core.now().plus_seconds(JWKS_REFETCH_EVERY),
+        };
+        let document = fetched.document.clone();
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(fetched);
+        Ok(document)
     }
 
     /// The key set after a signature that no key of the `tried` one made: fetched anew, at most once a
@@ -300,9 +380,11 @@ impl JwksCache {
 
     fn start(&self, core: &Core, url: Url) -> Result<Run, Error> {
         let (shared, last) = (core.shared.clone(), self.last.clone());
+        let vault = core.vault.clone();
         self.flight.start(|| async move {
-            let fetched = fetch_jwks(&shared, &url).await?;
+            let (fetched, body) = fetch_jwks(&shared, &url).await?;
             *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(fetched.clone());
+            keep(&vault, JWKS, &body).await;
             Ok(fetched)
         })
     }
@@ -317,7 +399,7 @@ async fn url(core: &Core) -> Result<Url, Error> {
     Ok(endpoint_of(&metadata, Endpoint::Jwks)?)
 }
 
-async fn fetch_jwks(shared: &Shared, url: &Url) -> Result<Fetched<JwkSet>, Error> {
+async fn fetch_jwks(shared: &Shared, url: &Url) -> Result<(Fetched<JwkSet>, Bytes), Error> {
     let answer = fetch(shared, Endpoint::Jwks, url, JWKS_MAX_BYTES).await?;
     answer.expect(StatusCode::OK)?;
     let media = answer.media_type();
@@ -330,8 +412,9 @@ async fn fetch_jwks(shared: &Shared, url: &Url) -> Result<Fetched<JwkSet>, Error
         }
         .into());
     }
-    Ok(Fetched {
+    let fetched = Fetched {
         document: Arc::new(JwkSet::parse(&answer.body)?),
         fresh_until: shared.clock.now().plus(cache_life(&answer.headers)),
-    })
+    };
+    Ok((fetched, answer.body))
 }

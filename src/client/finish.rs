@@ -6,114 +6,15 @@ use tracing::Instrument;
 
 use super::authorization_server::{self, Call};
 use super::core::Core;
-use super::login::Target;
-use super::servers::Nonces;
-use super::session::{Session, SessionId};
+use super::session::Session;
 use super::tokens::{Cell, Grant, Tokens};
+use super::transactions::{Taken, Transaction};
+use super::{dpop_keys, ended, kept};
 use crate::error::{Endpoint, Error, JwtFault, Violation};
-use crate::jose::sha256;
-use crate::profile::TRANSACTION_LIFE;
-use crate::protocol::authorization_response::{self as response, Callback, Candidate, Response};
-use crate::protocol::dpop::ProofKey;
-use crate::protocol::id_token::{self, Asked, IdToken, Occasion};
+use crate::protocol::authorization_response::Response;
+use crate::protocol::id_token::{self, IdToken, Occasion};
 use crate::protocol::token::{self, TokenResponse};
-use crate::protocol::uri::{Issuer, RedirectUri};
-use crate::secret::{AuthorizationCode, CodeVerifier, Nonce, State, TransactionHandle};
-
-/// A login under way: everything that its callback is held against.
-#[derive(Debug)]
-pub(crate) struct Transaction {
-    pub(crate) issuer: Issuer,
-    pub(crate) client_id: String,
-    pub(crate) redirect_uri: RedirectUri,
-    pub(crate) state: State,
-    pub(crate) nonce: Option<Nonce>,
-    pub(crate) verifier: CodeVerifier,
-    /// SP-5.3.2.1-12: the key that the code is bound to.
-    pub(crate) key: ProofKey,
-    pub(crate) nonces: Nonces,
-    pub(crate) asked: Asked,
-    pub(crate) wants_id_token: bool,
-    /// The user that it has to be, where that is known.
-    pub(crate) subject: Option<String>,
-    pub(crate) target: Target,
-}
-
-/// A transaction that was taken out of the store, and what the server answered to it.
-pub(crate) struct Taken {
-    pub(crate) transaction: Arc<Transaction>,
-    response: Response,
-}
-
-/// Puts a login under the handle of its browser: the one it has, where we know it, else a new one.
-/// A handle that is unknown here may have been planted by somebody else (SEC-6.5).
-pub(crate) fn keep(
-    core: &Core,
-    browser: Option<TransactionHandle>,
-    transaction: Transaction,
-) -> Result<TransactionHandle, Error> {
-    let store = &core.shared.transactions;
-    let now = core.now();
-    let known = browser.filter(|handle| !store.of(&owner(handle), now).is_empty());
-    let handle = match known {
-        Some(handle) => handle,
-        None => TransactionHandle::random()?,
-    };
-    store.put(
-        owner(&handle),
-        sha256(transaction.state.reveal().as_bytes()),
-        Arc::new(transaction),
-        now.plus(core.transaction_life.min(TRANSACTION_LIFE)),
-        now,
-    )?;
-    Ok(handle)
-}
-
-/// The store knows a browser by the hash of its handle: who reads the store can't finish a login.
-fn owner(handle: &TransactionHandle) -> [u8; 32] {
-    sha256(handle.expose().as_bytes())
-}
-
-/// Finds the login that a callback answers among those of its browser at this client, and takes it.
-pub(crate) fn take_own(
-    core: &Core,
-    handle: &TransactionHandle,
-    callback: &Callback,
-) -> Result<Taken, Error> {
-    take(core, handle, callback, |transaction| {
-        transaction.issuer == *core.issuer() && transaction.client_id == core.client_id
-    })
-}
-
-/// The order: read, `iss` and `state`, and only then is the login taken, atomically. A forged callback
-/// uses nothing up (ERR-14).
-pub(crate) fn take(
-    core: &Core,
-    handle: &TransactionHandle,
-    callback: &Callback,
-    counts: impl Fn(&Transaction) -> bool,
-) -> Result<Taken, Error> {
-    let store = &core.shared.transactions;
-    let (owner, now) = (owner(handle), core.now());
-    let mut own = store.of(&owner, now);
-    own.retain(|(_, transaction)| counts(transaction));
-    let candidates: Vec<Candidate<'_>> = own
-        .iter()
-        .map(|(_, transaction)| Candidate {
-            issuer: &transaction.issuer,
-            state: &transaction.state,
-        })
-        .collect();
-    let unchecked = response::read(callback)?;
-    let chosen = unchecked.choose(&candidates)?;
-    let (id, _) = own.get(chosen).ok_or(Violation::NoSuchLogin)?;
-    // SEC-6.4: of two callbacks at once, one goes on.
-    let transaction = store.take(&owner, id, now).ok_or(Violation::NoSuchLogin)?;
-    Ok(Taken {
-        transaction,
-        response: unchecked.into_response()?,
-    })
-}
+use crate::secret::AuthorizationCode;
 
 /// Redeems the code of a callback that holds, checks what comes, and keeps the session.
 pub(crate) async fn finish(core: &Arc<Core>, taken: Taken) -> Result<Session, Error> {
@@ -126,27 +27,61 @@ async fn session_of(core: &Arc<Core>, taken: Taken) -> Result<Session, Error> {
         transaction,
         response,
     } = taken;
+    match granted(core, &transaction, response).await {
+        Ok((id_token, tokens)) => kept(core, transaction, id_token, tokens).await,
+        Err(error) => {
+            // Nothing is bound to this key, and nothing will be.
+            dpop_keys::forget(core, &transaction.source).await;
+            Err(error)
+        }
+    }
+}
+
+/// What the server gives for the code, checked.
+async fn granted(
+    core: &Core,
+    transaction: &Transaction,
+    response: Response,
+) -> Result<(Option<IdToken>, Tokens), Error> {
     let code = response.into_code()?;
     let sent_at = core.now();
-    let tokens = redeem(core, &transaction, code).await?;
-    let id_token = id_token_of(core, &transaction, &tokens).await?;
-    granted_details(&transaction, &tokens)?;
-    let tokens = Tokens::new(tokens, transaction.target.scope.as_deref(), sent_at);
+    let tokens = redeem(core, transaction, code).await?;
+    let id_token = id_token_of(core, transaction, &tokens).await?;
+    granted_details(transaction, &tokens)?;
+    let scope = transaction.target.scope.as_deref();
+    Ok((id_token, Tokens::new(tokens, scope, sent_at)))
+}
+
+/// Keeps the session. Where the store can't, nobody could renew its tokens: they are given back.
+async fn kept(
+    core: &Arc<Core>,
+    transaction: Transaction,
+    id_token: Option<IdToken>,
+    tokens: Tokens,
+) -> Result<Session, Error> {
     let grant = Grant::User {
         id_token,
-        asked: transaction.target.clone(),
+        asked: transaction.target,
+        source: transaction.source.clone(),
     };
-    let cell = Arc::new(Cell::new(
-        SessionId::random()?,
-        transaction.key.clone(),
-        transaction.nonces.copy(),
+    let cell = Cell::new(
+        transaction.session,
+        transaction.key,
+        transaction.nonces,
         grant,
         tokens,
-    ));
-    let key = core.session_key(&cell.id);
-    core.shared.sessions.put(key, cell.clone());
-    tracing::info!(session = cell.id.tag(), "login finished");
-    Ok(Session::new(core.clone(), cell))
+    );
+    match kept::create(core, cell).await {
+        Ok(cell) => {
+            dpop_keys::settle(core, &transaction.source).await;
+            core.shared.watch.session_created(&cell.id);
+            Ok(Session::new(core.clone(), cell))
+        }
+        Err((cell, error)) => {
+            drop(ended::log_out(core, &Arc::new(cell)).await);
+            Err(error.into())
+        }
+    }
 }
 
 /// K-10, ERR-11, SEC-6.4: at once, with the key that the code is bound to, and never a second time.

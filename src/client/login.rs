@@ -9,9 +9,11 @@ use url::Url;
 
 use super::authorization_server::{self, Call};
 use super::core::{Core, endpoint_of};
-use super::finish::{self, Transaction};
-use super::revoke;
+use super::dpop_keys;
+use super::ended;
 use super::servers::Nonces;
+use super::session::SessionId;
+use super::transactions::{self, Transaction};
 use crate::error::{ConfigError, Endpoint, Error, StepUp};
 use crate::profile::{NONCE_MAX_CHARS, REQUEST_URI_LIFE_LIMIT};
 use crate::protocol::answer::Answer;
@@ -207,8 +209,6 @@ impl LoginRequest {
             .redirect_uri
             .clone()
             .ok_or(ConfigError::NoRedirectUri)?;
-        let key = core.new_proof_key()?;
-        let nonces = Nonces::default();
         // SP-5.3.3.2-4: everything is fresh for each login.
         let state = State::random()?;
         let verifier = CodeVerifier::random()?;
@@ -217,13 +217,17 @@ impl LoginRequest {
             None if self.parameters.wants_id_token() => Some(Nonce::random()?),
             None => None,
         };
-        let form = self.parameters.form(&Fresh {
-            redirect_uri: redirect_uri.as_str(),
-            state: &state,
-            nonce: nonce.as_ref(),
-            verifier: &verifier,
-            dpop_jkt: key.thumbprint(),
-        })?;
+        // What can't be right is known before a key is made.
+        let form = |jkt: &str| {
+            self.parameters.form(&Fresh {
+                redirect_uri: redirect_uri.as_str(),
+                state: &state,
+                nonce: nonce.as_ref(),
+                verifier: &verifier,
+                dpop_jkt: jkt,
+            })
+        };
+        form("-")?;
         let asked = asked(&self.parameters);
         if asked.is_something() && !self.parameters.wants_id_token() {
             return Err(ConfigError::NeedsOpenId.into());
@@ -239,10 +243,23 @@ impl LoginRequest {
             // A key set that can't be had is known before there is a code to lose.
             core.jwks.get(core).await?;
         }
-        revoke::retry(&self.core);
+        ended::retry(&self.core);
         let now = core.now();
-        let answer = push(core, &form, &key, &nonces).await?;
-        let pushed = par::response(&answer, now)?;
+        let session = SessionId::random()?;
+        let (key, source) = dpop_keys::for_login(core, &session).await?;
+        let nonces = Nonces::default();
+        let form = form(key.thumbprint())?;
+        let pushed = match push(core, &form, &key, &nonces).await {
+            Ok(answer) => par::response(&answer, now),
+            Err(error) => Err(error),
+        };
+        let pushed = match pushed {
+            Ok(pushed) => pushed,
+            Err(error) => {
+                dpop_keys::forget(core, &source).await;
+                return Err(error);
+            }
+        };
         if pushed.life >= REQUEST_URI_LIFE_LIMIT {
             tracing::warn!(
                 seconds = pushed.life.as_secs(),
@@ -258,7 +275,9 @@ impl LoginRequest {
             state,
             nonce,
             verifier,
+            session,
             key,
+            source,
             nonces,
             asked,
             wants_id_token: self.parameters.wants_id_token(),
@@ -269,7 +288,13 @@ impl LoginRequest {
                 authorization_details: self.parameters.authorization_details,
             },
         };
-        let handle = finish::keep(core, self.browser, transaction)?;
+        let handle = match transactions::keep(core, self.browser, &transaction).await {
+            Ok(handle) => handle,
+            Err(error) => {
+                dpop_keys::forget(core, &transaction.source).await;
+                return Err(error);
+            }
+        };
         tracing::info!(issuer = core.issuer().as_str(), "login begun");
         Ok(Login {
             url,

@@ -6,9 +6,14 @@ mod builder;
 mod clients;
 mod core;
 mod documents;
+mod dpop_keys;
+mod ended;
+mod events;
 mod finish;
+mod kept;
 mod login;
 mod prepared;
+mod record;
 mod refresh;
 mod resource;
 mod retry;
@@ -18,6 +23,9 @@ mod service;
 mod session;
 mod single_flight;
 mod tokens;
+mod transactions;
+mod turn;
+mod vault;
 
 use std::sync::Arc;
 
@@ -27,6 +35,7 @@ pub use api::{ApiRequest, ApiResponse};
 pub use builder::ClientBuilder;
 pub use clients::{Clients, ClientsBuilder};
 pub use documents::Discovery;
+pub use events::{Counters, Event, Events};
 pub use login::{Login, LoginRequest};
 pub use prepared::{Observed, Prepared};
 pub use service::{Service, ServiceRequest};
@@ -38,6 +47,7 @@ use crate::protocol::authorization_response::Callback;
 use crate::protocol::metadata::ServerMetadata;
 use crate::protocol::uri::Issuer;
 use crate::secret::TransactionHandle;
+use crate::store::{Digest, RecordKind};
 
 /// A client of one authorization server.
 ///
@@ -80,8 +90,9 @@ impl Client {
         transaction: impl Into<TransactionHandle>,
         callback: impl Into<Callback>,
     ) -> Result<Session, Error> {
-        let taken = finish::take_own(&self.core, &transaction.into(), &callback.into())?;
-        finish::finish(&self.core, taken).await
+        let own = [self.core.clone()];
+        let (core, taken) = transactions::take(&own, &transaction.into(), &callback.into()).await?;
+        finish::finish(&core, taken).await
     }
 
     /// Asks for a token for the client itself (RFC 6749 section 4.4), for APIs that act for no user.
@@ -89,31 +100,71 @@ impl Client {
         ServiceRequest::new(self.core.clone())
     }
 
-    /// A session by its id.
+    /// A session by its id, as the store has it now. Nothing goes out to the server.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchSession`] where it ended, or never was.
-    pub fn session(&self, id: &SessionId) -> Result<Session, Error> {
-        let cell = self.core.shared.sessions.get(&self.core.session_key(id));
-        match cell {
+    /// [`StoreError::NoSuchSession`] where it ended, or never was; another [`StoreError`] where the
+    /// store failed, or what it has can't be opened; [`SignInAgain::KeyLost`] and
+    /// [`SignInAgain::KeyChanged`] where the key that its tokens are bound to is not there.
+    ///
+    /// [`SignInAgain::KeyLost`]: crate::SignInAgain::KeyLost
+    /// [`SignInAgain::KeyChanged`]: crate::SignInAgain::KeyChanged
+    pub async fn session(&self, id: &SessionId) -> Result<Session, Error> {
+        match kept::open(&self.core, id).await? {
             Some(cell) => Ok(Session::new(self.core.clone(), cell)),
             None => Err(StoreError::NoSuchSession.into()),
         }
     }
 
     /// The sessions of a user (the `sub` of the ID token).
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store failed. A record that can't be opened is passed over and told of
+    /// ([`Event::StoreFailing`]).
+    pub async fn sessions_of(&self, subject: &str) -> Result<Vec<Session>, Error> {
+        self.sessions_with(&record::by_subject(subject)).await
+    }
+
+    /// All sessions of this client, whoever's they are.
+    ///
+    /// # Errors
+    /// As those of [`sessions_of`](Self::sessions_of).
+    pub async fn sessions(&self) -> Result<Vec<Session>, Error> {
+        self.find(None).await
+    }
+
+    async fn sessions_with(&self, tag: &Digest) -> Result<Vec<Session>, Error> {
+        self.find(Some(tag)).await
+    }
+
+    async fn find(&self, tag: Option<&Digest>) -> Result<Vec<Session>, Error> {
+        let core = &self.core;
+        let mut sessions = Vec::new();
+        for opened in core.vault.list(RecordKind::Session, tag).await? {
+            let Ok((record, version)) = core.vault.told(kept::read(&opened)) else {
+                continue;
+            };
+            match kept::of_record(core, record, version).await {
+                Ok(Some(cell)) => sessions.push(Session::new(core.clone(), cell)),
+                // Without its key a session is none.
+                Ok(None) | Err(Error::SignInAgain(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sessions)
+    }
+
+    /// What happens inside, from now on: sessions that are renewed and that end, nonces, clocks, the
+    /// store. Clients of a registry share their events.
     #[must_use]
-    pub fn sessions_of(&self, subject: &str) -> Vec<Session> {
-        let issuer = self.core.issuer().as_str();
-        self.core
-            .shared
-            .sessions
-            .find(issuer, &self.core.client_id, |cell| {
-                cell.subject() == Some(subject)
-            })
-            .into_iter()
-            .map(|cell| Session::new(self.core.clone(), cell))
-            .collect()
+    pub fn events(&self) -> Events {
+        self.core.shared.watch.subscribe()
+    }
+
+    /// How often what has happened, for metrics. Clients of a registry share their counters.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.core.shared.watch.counters()
     }
 
     /// The public key set to register or to serve under the client's `jwks_uri`: `kid`, `use`, `alg`,

@@ -12,7 +12,7 @@ use super::core::Core;
 use super::refresh;
 use super::retry::{Cause, Role, Seen, Spent, Verdict, judge};
 use super::servers::Signed;
-use super::tokens::{Cell, Grant, Usable};
+use super::tokens::{Cell, Part, Usable};
 use crate::error::{Endpoint, Error, SignInAgain, Violation};
 use crate::protocol::challenge;
 use crate::protocol::dpop::{self, PROOF_HEADER, Proof};
@@ -23,6 +23,7 @@ use crate::secret::{AccessToken, random_text};
 pub struct Prepared {
     core: Arc<Core>,
     cell: Arc<Cell>,
+    part: Part,
     endpoint: Endpoint,
     method: Method,
     url: Url,
@@ -65,14 +66,16 @@ impl Prepared {
     pub(super) async fn new(
         core: &Arc<Core>,
         cell: &Arc<Cell>,
+        part: &Part,
         endpoint: Endpoint,
         method: Method,
         url: Url,
     ) -> Result<Self, Error> {
-        let usable = refresh::usable(core, cell).await?;
+        let usable = refresh::usable(core, cell, part).await?;
         let mut prepared = Self {
             core: core.clone(),
             cell: cell.clone(),
+            part: part.clone(),
             endpoint,
             method,
             url,
@@ -113,7 +116,7 @@ impl Prepared {
     async fn prove(&mut self) -> Result<(), Error> {
         let (core, cell) = (&self.core, &self.cell);
         // Nothing goes out again for a session that ended meanwhile.
-        cell.generation()?;
+        cell.generation(&self.part)?;
         let origin = Origin::of(&self.url);
         self.signed = Signed {
             at: core.now(),
@@ -224,7 +227,7 @@ impl Prepared {
         if matches!(cause, Cause::Token | Cause::Unexplained) && !self.renew_token(cause).await? {
             return Ok(Next::Take);
         }
-        again(self.endpoint, cause);
+        again(&self.core, self.endpoint, cause);
         self.prove().await?;
         Ok(Next::Again(self, cause))
     }
@@ -233,26 +236,27 @@ impl Prepared {
     /// with and the API did not say that it is the token.
     async fn renew_token(&mut self, cause: Cause) -> Result<bool, Error> {
         let (core, cell) = (&self.core, &self.cell);
-        let can_renew =
-            matches!(cell.grant, Grant::Client { .. }) || cell.refresh_token()?.is_some();
-        if !can_renew {
+        if !cell.can_renew()? {
             return match cause {
                 Cause::Token => Err(SignInAgain::NoRefreshToken.into()),
                 _ => Ok(false),
             };
         }
-        match refresh::refresh(core, cell, self.generation).await {
+        match refresh::refresh(core, cell, &self.part, self.generation).await {
             Ok(()) => {}
             Err(error @ Error::SignInAgain(_)) => return Err(error),
             // The API refused and did not say that it is the token: its answer is what is known.
             Err(_) if cause == Cause::Unexplained => return Ok(false),
             Err(error) => return Err(error),
         }
-        let Usable {
+        let Some(Usable {
             access_token,
             generation,
             ..
-        } = cell.usable(core.now())?;
+        }) = cell.usable(&self.part, core.now())?
+        else {
+            return Ok(false);
+        };
         self.token = access_token;
         self.generation = generation;
         Ok(true)

@@ -1,4 +1,10 @@
-//! Renewing the tokens of a session: once for all who wait, and to the end even if none of them stays.
+//! Renewing the tokens of a session: once for all who wait, wherever they are, and to the end even if
+//! none of them stays.
+//!
+//! The order is what keeps a rotated refresh token from being lost: the session's turn is taken, the
+//! record read again, "a refresh is under way" written with room for the answer, the request sent, the
+//! answer written, and only then is it seen. Whoever dies in between leaves a record from which the next
+//! one goes on with the old refresh token.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,55 +14,60 @@ use tracing::Instrument;
 
 use super::authorization_server::{self, Call};
 use super::core::Core;
+use super::ended;
 use super::finish::verified_id_token;
-use super::revoke::give_back;
-use super::tokens::{Cell, Grant, Renew, Usable};
-use crate::error::{Denied, Endpoint, Error, SignInAgain, Violation};
+use super::kept::{self, Found};
+use super::tokens::{Cell, Grant, Life, Part, Renew, Tokens, Unrevoked, Usable};
+use super::turn::{PATIENCE, Turn};
+use crate::error::{Denied, Endpoint, Error, SignInAgain, StoreError, Violation};
 use crate::protocol::id_token::Occasion;
 use crate::protocol::token::{self, TokenResponse};
 
 /// After a refresh that failed, the background lets the server rest for so long. Who needs a token
 /// now asks all the same.
 const PAUSE: Duration = Duration::from_secs(10);
-
-/// What a refresh brought.
-pub(crate) struct Refreshed {
-    pub(crate) response: TokenResponse,
-    /// Whether everything about it was checked. Else only the new refresh token is kept, so that it
-    /// is not lost.
-    pub(crate) complete: bool,
-}
+/// What is set aside for the answer while it is under way, in bytes beyond the record as it is.
+const ROOM: usize = 16 * 1024;
+/// How often a record that changes under our hands is read again.
+const TRIES: usize = 4;
 
 /// A token that lives: the one at hand, or a new one. Who holds a living token never waits.
-pub(crate) async fn usable(core: &Arc<Core>, cell: &Arc<Cell>) -> Result<Usable, Error> {
-    let usable = cell.usable(core.now())?;
-    match usable.renew {
-        Renew::No => Ok(usable),
-        Renew::Soon => {
-            let job = job(core, cell, usable.generation);
-            if let Err(error) = cell.flight.start(|| job) {
-                // The token lives; who finds it dead is told.
-                tracing::warn!(code = error.code(), "no refresh in the background");
+pub(crate) async fn usable(
+    core: &Arc<Core>,
+    cell: &Arc<Cell>,
+    part: &Part,
+) -> Result<Usable, Error> {
+    let generation = match cell.usable(part, core.now())? {
+        Some(usable) => match usable.renew {
+            Renew::No => return Ok(usable),
+            Renew::Soon => {
+                let job = job(core, cell, part, usable.generation);
+                if let Err(error) = cell.flight(part).start(|| job) {
+                    // The token lives; who finds it dead is told.
+                    tracing::warn!(code = error.code(), "no refresh in the background");
+                }
+                return Ok(usable);
             }
-            Ok(usable)
-        }
-        Renew::Now => {
-            refresh(core, cell, usable.generation).await?;
-            Ok(cell.usable(core.now())?)
-        }
-    }
+            Renew::Now => usable.generation,
+        },
+        None => 0,
+    };
+    refresh(core, cell, part, generation).await?;
+    let usable = cell.usable(part, core.now())?;
+    usable.ok_or_else(|| StoreError::Conflict.into())
 }
 
-/// Renews the tokens, unless that of `generation` was replaced already.
+/// Renews the token of a part, unless that of `generation` was replaced already.
 pub(crate) async fn refresh(
     core: &Arc<Core>,
     cell: &Arc<Cell>,
+    part: &Part,
     generation: u64,
 ) -> Result<(), Error> {
     // A run that one joins at its very end may be that of the generation before.
-    while cell.generation()? == generation {
-        let job = job(core, cell, generation);
-        cell.flight.run(|| job).await??;
+    while cell.generation(part)? == generation {
+        let job = job(core, cell, part, generation);
+        cell.flight(part).run(|| job).await??;
     }
     Ok(())
 }
@@ -64,76 +75,194 @@ pub(crate) async fn refresh(
 fn job(
     core: &Arc<Core>,
     cell: &Arc<Cell>,
+    part: &Part,
     generation: u64,
 ) -> impl Future<Output = Result<(), Error>> + Send + 'static {
-    let (core, cell) = (core.clone(), cell.clone());
+    let (core, cell, part) = (core.clone(), cell.clone(), part.clone());
     let span = tracing::info_span!("fapi.refresh", session = cell.id.tag());
     let job = async move {
         // Another run may have ended between the question and this answer.
-        if cell.generation()? != generation {
+        if cell.generation(&part)? != generation {
             return Ok(());
         }
-        let outcome = renew(&core, &cell).await;
+        let outcome = match &cell.grant {
+            Grant::User { .. } => in_turn(&core, &cell, &part, generation).await,
+            Grant::Client { .. } => ask_anew(&core, &cell).await,
+        };
         if let Err(error) = &outcome {
-            tracing::warn!(
-                session = cell.id.tag(),
-                code = error.code(),
-                "refresh failed"
-            );
+            core.shared.watch.refresh_failed(&cell.id, error.code());
         }
         outcome
     };
     job.instrument(span)
 }
 
-async fn renew(core: &Arc<Core>, cell: &Arc<Cell>) -> Result<(), Error> {
-    let lost = AtomicBool::new(cell.begin_refresh());
+/// A token of the client's own is asked for anew. It is kept in this process alone.
+async fn ask_anew(core: &Core, cell: &Cell) -> Result<(), Error> {
+    let Grant::Client { form } = &cell.grant else {
+        return Ok(());
+    };
     let sent_at = core.now();
-    let response = ask(core, cell, &lost).await;
+    let call = Call {
+        endpoint: Endpoint::Token,
+        form,
+        proof: Some((&cell.key, &cell.nonces)),
+        lost_answer: None,
+    };
+    let answer = authorization_server::send(core, call).await;
+    match answer.and_then(|answer| token::response(answer, sent_at)) {
+        Ok(response) => {
+            let tokens =
+                cell.live(|tokens| tokens.after(&Part::default(), response, true, sent_at))?;
+            cell.adopt(tokens, 0, false);
+            Ok(())
+        }
+        Err(error) => {
+            cell.rest(core.now(), PAUSE);
+            Err(error)
+        }
+    }
+}
+
+/// Renews the tokens of a user when it is this session's turn here.
+async fn in_turn(
+    core: &Arc<Core>,
+    cell: &Arc<Cell>,
+    part: &Part,
+    generation: u64,
+) -> Result<(), Error> {
+    let turn = Turn::take(core, &cell.id, PATIENCE).await?;
+    let outcome = renew(core, cell, part, generation, &turn).await;
+    if cell.version().1 {
+        // The turn is kept until the store has the tokens, so that nobody renews with the old ones.
+        kept::save_later(core, cell, turn);
+    } else {
+        turn.end().await;
+    }
+    outcome
+}
+
+async fn renew(
+    core: &Arc<Core>,
+    cell: &Arc<Cell>,
+    part: &Part,
+    generation: u64,
+    turn: &Turn,
+) -> Result<(), Error> {
+    let Some(begun) = begin(core, cell, part, generation, turn).await? else {
+        return Ok(());
+    };
+    let lost = AtomicBool::new(begun.lost);
+    let sent_at = core.now();
+    let response = turn.hold(ask(core, cell, part, &begun.tokens, &lost)).await;
     let lost = lost.load(Ordering::SeqCst);
     let response = match response {
         Ok(response) => response,
-        Err(error) => return Err(failed(core, cell, error, lost)),
+        Err(error) => return failed(core, cell, part, error, lost, &begun, turn).await,
     };
-    let checked = check(core, cell, &response).await;
+    let checked = turn.hold(check(core, cell, &response)).await;
     if let Err(Error::Violation(Violation::SubjectChanged)) = &checked {
         // IDT-12.2: another user's tokens. Nothing of this session can be trusted any more.
-        end(core, cell, SignInAgain::SubjectChanged);
-        cell.give_back(response);
+        if let Ok(cause) = cell.end(SignInAgain::SubjectChanged) {
+            core.shared.watch.session_ended(&cell.id, cause);
+        }
+        cell.give_back([Unrevoked::of(response)]);
         // Where the server can't be told now, the session is remembered.
-        drop(give_back(core, cell).await);
+        drop(ended::give_back(core, cell).await);
         return checked;
     }
-    let refreshed = Refreshed {
-        response,
-        complete: checked.is_ok(),
-    };
-    if !cell.replace(refreshed, sent_at, PAUSE) {
-        // Logged out meanwhile: what the server has just given is given back.
-        // Where the server can't be told now, the session is remembered.
-        drop(give_back(core, cell).await);
-        return Err(SignInAgain::LoggedOut.into());
-    }
-    if checked.is_ok() {
-        tracing::info!(session = cell.id.tag(), "session updated");
+    let complete = checked.is_ok();
+    let tokens = begun.tokens.after(part, response, complete, sent_at);
+    store(core, cell, tokens, begun.version, turn).await?;
+    if complete {
+        core.shared.watch.session_updated(&cell.id);
+    } else {
+        cell.rest(core.now(), PAUSE);
     }
     checked
 }
 
-async fn ask(core: &Core, cell: &Cell, lost: &AtomicBool) -> Result<TokenResponse, Error> {
-    let form = match &cell.grant {
-        Grant::User { asked, .. } => {
-            let refresh_token = cell.refresh_token()?.ok_or(SignInAgain::NoRefreshToken)?;
-            token::refresh(&refresh_token).and(asked.of_one_api())
+/// A refresh that may go out.
+struct Begun {
+    tokens: Tokens,
+    version: u64,
+    /// Whether an earlier one went out to which no answer came.
+    lost: bool,
+}
+
+/// Reads the record again and writes down that a refresh goes out; `None` where another process has
+/// renewed the tokens already.
+async fn begin(
+    core: &Arc<Core>,
+    cell: &Arc<Cell>,
+    part: &Part,
+    generation: u64,
+    turn: &Turn,
+) -> Result<Option<Begun>, Error> {
+    for _ in 0..TRIES {
+        match kept::read_again(core, cell).await? {
+            Found::Live => {}
+            Found::Gone(cause) => return Err(cause.into()),
         }
-        Grant::Client { form } => form.clone(),
+        if cell.generation(part)? != generation {
+            core.shared.watch.session_updated(&cell.id);
+            return Ok(None);
+        }
+        let (version, _) = cell.version();
+        let known = cell.live(Clone::clone)?;
+        if known.refresh_token.is_none() {
+            return Err(no_refresh_token(core, cell).await);
+        }
+        let lost = known.is_in_flight();
+        let tokens = known.in_flight(true);
+        let life = Life::Live(tokens.clone());
+        let fence = Some(turn.fence());
+        // Where this can't be written, nothing is sent: a failing store never costs a token.
+        match kept::write(core, cell, life, version, fence, ROOM).await {
+            Ok(version) => {
+                cell.adopt(tokens.clone(), version, false);
+                return Ok(Some(Begun {
+                    tokens,
+                    version,
+                    lost,
+                }));
+            }
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(StoreError::Conflict.into())
+}
+
+async fn no_refresh_token(core: &Arc<Core>, cell: &Arc<Cell>) -> Error {
+    let cause = SignInAgain::NoRefreshToken;
+    // Nothing will bring a dead token back to life.
+    if cell.is_dead(core.now()) {
+        ended::end(core, cell, cause).await.into()
+    } else {
+        cause.into()
+    }
+}
+
+async fn ask(
+    core: &Core,
+    cell: &Cell,
+    part: &Part,
+    tokens: &Tokens,
+    lost: &AtomicBool,
+) -> Result<TokenResponse, Error> {
+    let Grant::User { asked, .. } = &cell.grant else {
+        return Err(SignInAgain::NoRefreshToken.into());
     };
+    let refresh_token = tokens.refresh_token.as_ref();
+    let refresh_token = refresh_token.ok_or(SignInAgain::NoRefreshToken)?;
+    let form = token::refresh(refresh_token).and(part.form(asked));
     let sent_at = core.now();
     let call = Call {
         endpoint: Endpoint::Token,
         form: &form,
         proof: Some((&cell.key, &cell.nonces)),
-        lost_answer: matches!(cell.grant, Grant::User { .. }).then_some(lost),
+        lost_answer: Some(lost),
     };
     let answer = authorization_server::send(core, call).await?;
     token::response(answer, sent_at)
@@ -141,7 +270,7 @@ async fn ask(core: &Core, cell: &Cell, lost: &AtomicBool) -> Result<TokenRespons
 
 /// IDT-12.2: where an ID token came with the new tokens, it is checked against the first one.
 async fn check(core: &Core, cell: &Cell, response: &TokenResponse) -> Result<(), Error> {
-    let (Some(id_token), Grant::User { .. }) = (&response.id_token, &cell.grant) else {
+    let Some(id_token) = &response.id_token else {
         return Ok(());
     };
     let occasion = Occasion::Refresh {
@@ -151,45 +280,136 @@ async fn check(core: &Core, cell: &Cell, response: &TokenResponse) -> Result<(),
     verified_id_token(core, id_token, &occasion).await.map(drop)
 }
 
-/// ERR-8, ERR-10: what a failed refresh means for the session.
-fn failed(core: &Core, cell: &Cell, error: Error, lost: bool) -> Error {
-    match &error {
-        Error::Denied(Denied::Server(refusal))
-            if refusal.error() == "invalid_grant" && matches!(cell.grant, Grant::User { .. }) =>
-        {
-            let cause = if lost {
-                SignInAgain::RotationLost
-            } else {
-                SignInAgain::RefreshTokenRefused
-            };
-            // Where the user logged out meanwhile, that is why.
-            end(core, cell, cause).into()
+/// Writes what the server gave, before anyone sees it.
+async fn store(
+    core: &Arc<Core>,
+    cell: &Arc<Cell>,
+    tokens: Tokens,
+    version: u64,
+    turn: &Turn,
+) -> Result<(), Error> {
+    let fence = Some(turn.fence());
+    let life = Life::Live(tokens.clone());
+    match kept::write(core, cell, life, version, fence, 0).await {
+        Ok(version) => {
+            if cell.adopt(tokens.clone(), version, false) {
+                return Ok(());
+            }
+            // Logged out here meanwhile, and not yet in the store.
+            cell.give_back(Life::Live(tokens).into_unrevoked());
+            drop(ended::give_back(core, cell).await);
+            Err(SignInAgain::LoggedOut.into())
         }
-        // Nothing will bring this token back to life.
-        Error::SignInAgain(SignInAgain::NoRefreshToken) if cell.is_dead(core.now()) => {
-            end(core, cell, SignInAgain::NoRefreshToken).into()
+        Err(StoreError::Conflict | StoreError::Fenced) => {
+            overtaken(core, cell, tokens, version).await
         }
-        _ => {
-            let lost = lost || may_have_rotated(&error);
-            cell.failed(lost, core.now(), PAUSE);
-            error
+        Err(_) => {
+            // A rotated token is never given up for a full disk: this process serves from it.
+            if cell.adopt(tokens.clone(), version, true) {
+                return Ok(());
+            }
+            cell.give_back(Life::Live(tokens).into_unrevoked());
+            drop(ended::give_back(core, cell).await);
+            Err(SignInAgain::LoggedOut.into())
         }
     }
+}
+
+/// Somebody has written meanwhile: a logout, or another process that took over from one that seemed
+/// dead.
+async fn overtaken(
+    core: &Arc<Core>,
+    cell: &Arc<Cell>,
+    tokens: Tokens,
+    version: u64,
+) -> Result<(), Error> {
+    match kept::read_again(core, cell).await {
+        Ok(Found::Gone(cause)) => {
+            // What the server has just given is given back.
+            cell.give_back(Life::Live(tokens).into_unrevoked());
+            drop(ended::give_back(core, cell).await);
+            Err(cause.into())
+        }
+        // The other one's answer is the later one, and is there.
+        Ok(Found::Live) if !cell.live(|known| known.is_in_flight())? => Ok(()),
+        // The other one is still waiting for its answer. When it is done: its answer is the later one,
+        // and stays; where it got none, ours is written.
+        Ok(Found::Live) => {
+            let turn = Turn::take(core, &cell.id, PATIENCE).await?;
+            let written = after_the_other(core, cell, tokens, &turn).await;
+            turn.end().await;
+            written
+        }
+        Err(_) => {
+            cell.adopt(tokens, version, true);
+            Ok(())
+        }
+    }
+}
+
+async fn after_the_other(
+    core: &Arc<Core>,
+    cell: &Arc<Cell>,
+    tokens: Tokens,
+    turn: &Turn,
+) -> Result<(), Error> {
+    if let Found::Gone(cause) = kept::read_again(core, cell).await? {
+        return Err(cause.into());
+    }
+    if cell.live(|known| known.answers() >= tokens.answers())? {
+        return Ok(());
+    }
+    let (version, _) = cell.version();
+    let (life, fence) = (Life::Live(tokens.clone()), Some(turn.fence()));
+    let version = kept::write(core, cell, life, version, fence, 0).await?;
+    cell.adopt(tokens, version, false);
+    Ok(())
+}
+
+/// ERR-8, ERR-10: what a failed refresh means for the session.
+async fn failed(
+    core: &Arc<Core>,
+    cell: &Arc<Cell>,
+    part: &Part,
+    error: Error,
+    lost: bool,
+    begun: &Begun,
+    turn: &Turn,
+) -> Result<(), Error> {
+    if let Error::Denied(Denied::Server(refusal)) = &error
+        && refusal.error() == "invalid_grant"
+    {
+        let before = begun.tokens.generation(part);
+        // Read again before giving up: somebody may have renewed while we seemed to hold the turn.
+        match kept::read_again(core, cell).await {
+            Ok(Found::Gone(cause)) => return Err(cause.into()),
+            Ok(Found::Live) if cell.generation(part)? != before => return Ok(()),
+            _ => {}
+        }
+        let cause = if lost {
+            SignInAgain::RotationLost
+        } else {
+            SignInAgain::RefreshTokenRefused
+        };
+        // Where the user logged out meanwhile, that is why.
+        return Err(ended::end(core, cell, cause).await.into());
+    }
+    let lost = lost || may_have_rotated(&error);
+    if !lost {
+        // Nothing went out that could have been acted on: the note is taken back. Where that fails, a
+        // later refusal reads as a lost rotation, and nothing else comes of it.
+        let tokens = begun.tokens.clone().in_flight(false);
+        let life = Life::Live(tokens.clone());
+        let fence = Some(turn.fence());
+        if let Ok(version) = kept::write(core, cell, life, begun.version, fence, 0).await {
+            cell.adopt(tokens, version, false);
+        }
+    }
+    cell.rest(core.now(), PAUSE);
+    Err(error)
 }
 
 /// Whether the server may have replaced the refresh token, though no answer came that could be read.
 const fn may_have_rotated(error: &Error) -> bool {
     matches!(error, Error::Violation(_)) || error.may_have_acted()
-}
-
-/// Ends a session and forgets it. The cause that comes back is the first one there was.
-pub(crate) fn end(core: &Core, cell: &Cell, cause: SignInAgain) -> SignInAgain {
-    let cause = cell.end(cause);
-    tracing::info!(
-        session = cell.id.tag(),
-        cause = cause.code(),
-        "session ended"
-    );
-    core.shared.sessions.remove(&core.session_key(&cell.id));
-    cause
 }

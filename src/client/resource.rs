@@ -12,7 +12,7 @@ use super::authorization_server::uri;
 use super::core::Core;
 use super::prepared::{Next, Prepared};
 use super::retry::Cause;
-use super::tokens::Cell;
+use super::tokens::{Cell, Part};
 use crate::error::{ConfigError, Endpoint, Error, NotReplayable};
 use crate::profile::{ANSWER_MAX_BYTES, AS_TIMEOUT};
 use crate::protocol::uri::{Origin, https};
@@ -55,11 +55,13 @@ fn shown(text: &str) -> String {
 pub(crate) async fn send(
     core: &Arc<Core>,
     cell: &Arc<Cell>,
+    part: &Part,
     mut call: Call,
 ) -> Result<Response<Bytes>, Error> {
     let mut prepared = Prepared::new(
         core,
         cell,
+        part,
         call.endpoint,
         call.method.clone(),
         call.url.clone(),
@@ -130,6 +132,7 @@ async fn attempt(
 pub(crate) async fn get_userinfo(
     core: &Arc<Core>,
     cell: &Arc<Cell>,
+    part: &Part,
     url: Url,
 ) -> Result<Response<Bytes>, Error> {
     let mut headers = HeaderMap::new();
@@ -151,5 +154,5 @@ pub(crate) async fn get_userinfo(
         max_response_bytes: ANSWER_MAX_BYTES,
         timeout: AS_TIMEOUT,
     };
-    send(core, cell, call).await
+    send(core, cell, part, call).await
 }

@@ -8,7 +8,7 @@ use crate::protocol::dpop;
 
 /// In which role a server was spoken to. What it taught in one role says nothing about the other
 /// (DPOP-nsep), even under the same origin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Role {
     AuthorizationServer,
     Resource,

@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use http::HeaderMap;
 use http::header::{AGE, DATE};
 
+use super::events::Watch;
+use super::record::NonceRecord;
 use super::retry::Role;
 use crate::profile::{CLOCK_OFFSET_FLOOR, CLOCK_OFFSET_LIMIT};
 use crate::protocol::dpop;
@@ -20,11 +22,25 @@ pub(crate) struct Nonces {
 }
 
 impl Nonces {
-    /// The same nonces, to be kept by somebody else from here on.
-    pub(crate) fn copy(&self) -> Self {
+    /// The nonces as they are written down with a session.
+    pub(crate) fn to_records(&self) -> Vec<NonceRecord> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = last.iter().map(|((origin, role), nonce)| NonceRecord {
+            origin: origin.as_str().to_owned(),
+            role: *role,
+            nonce: nonce.clone(),
+        });
+        records.collect()
+    }
+
+    /// Nonces that were written down. One of a server that can't be named is forgotten.
+    pub(crate) fn from_records(records: &[NonceRecord]) -> Self {
+        let known = records.iter().filter_map(|record| {
+            let origin = Origin::named(&record.origin).ok()?;
+            Some(((origin, record.role), record.nonce.clone()))
+        });
         Self {
-            last: Mutex::new(last.clone()),
+            last: Mutex::new(known.collect()),
         }
     }
 
@@ -64,9 +80,17 @@ pub(crate) struct Signed {
 #[derive(Default)]
 pub(crate) struct ClockOffsets {
     offsets: Mutex<HashMap<Origin, i64>>,
+    watch: Watch,
 }
 
 impl ClockOffsets {
+    pub(crate) fn new(watch: Watch) -> Self {
+        Self {
+            offsets: Mutex::default(),
+            watch,
+        }
+    }
+
     /// What to add to our time for this server.
     pub(crate) fn offset(&self, origin: &Origin) -> i64 {
         let offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,7 +122,7 @@ impl ClockOffsets {
             .clamp(-CLOCK_OFFSET_LIMIT, CLOCK_OFFSET_LIMIT);
         if seen.saturating_sub(*known).abs() > CLOCK_OFFSET_FLOOR {
             *known = seen;
-            tracing::info!(origin = origin.as_str(), seconds = seen, "clock offset");
+            self.watch.clock_offset(origin.as_str(), seen);
         }
         known.saturating_sub(signed.offset).abs() > CLOCK_OFFSET_FLOOR
     }

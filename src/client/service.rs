@@ -1,7 +1,8 @@
 //! Tokens of the client's own (`client_credentials`), for APIs that act for no user.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::Method;
 use serde_json::Value;
@@ -12,10 +13,12 @@ use super::authorization_server::{self, Call};
 use super::core::Core;
 use super::servers::Nonces;
 use super::session::SessionId;
-use super::tokens::{Cell, Grant, Tokens};
+use super::single_flight::SingleFlight;
+use super::tokens::{Cell, Grant, Part, Tokens};
 use crate::error::{ConfigError, Endpoint, Error, SignInAgain, Violation};
 use crate::protocol::authorization_details::{AuthorizationDetail, check_details};
 use crate::protocol::authorization_request as request;
+use crate::protocol::form::Form;
 use crate::protocol::token;
 
 /// A token about to be asked for.
@@ -63,7 +66,8 @@ impl ServiceRequest {
         self
     }
 
-    /// Asks for the token.
+    /// The token: the one that is there for the same scope, resources and details, or a new one. All who
+    /// ask at once share one request, and one token; it is renewed by itself.
     ///
     /// # Errors
     /// [`ConfigError`] before anything is sent; [`Error::Denied`]; [`Error::Violation`];
@@ -85,29 +89,112 @@ impl ServiceRequest {
                 .list("authorization_details_types_supported")
                 .as_deref(),
         )?;
-        let form = token::client_credentials(self.scope.as_deref()).and(request::target(
-            &self.resources,
-            &self.authorization_details,
-        ));
+        let wanted = Wanted {
+            form: token::client_credentials(self.scope.as_deref()).and(request::target(
+                &self.resources,
+                &self.authorization_details,
+            )),
+            scope: self.scope,
+            details: !self.authorization_details.is_empty(),
+        };
+        let name = wanted.form.clone().encode();
+        let slot = core.services.slot(&name);
+        if let Some(cell) = slot.cell() {
+            return Ok(Service { core, cell });
+        }
+        // One request for all who ask for the same at once; it is kept even if they all go away.
+        let (asking, kept) = (core.clone(), slot.clone());
+        let job = || async move {
+            if let Some(cell) = kept.cell() {
+                return Ok(cell);
+            }
+            let cell = Arc::new(wanted.ask(&asking).await?);
+            kept.put(&cell);
+            Ok(cell)
+        };
+        let cell = slot.flight.run(job).await??;
+        Ok(Service { core, cell })
+    }
+}
+
+/// A token that was asked for.
+struct Wanted {
+    form: Form,
+    scope: Option<String>,
+    details: bool,
+}
+
+impl Wanted {
+    async fn ask(self, core: &Core) -> Result<Cell, Error> {
         let key = core.new_proof_key()?;
         let nonces = Nonces::default();
         let sent_at = core.now();
         let call = Call {
             endpoint: Endpoint::Token,
-            form: &form,
+            form: &self.form,
             proof: Some((&key, &nonces)),
             lost_answer: None,
         };
-        let answer = authorization_server::send(&core, call).await?;
+        let answer = authorization_server::send(core, call).await?;
         let response = token::response(answer, sent_at)?;
         // RAR-7: what was asked for in detail is answered in detail.
-        if !self.authorization_details.is_empty() && response.authorization_details.is_none() {
+        if self.details && response.authorization_details.is_none() {
             return Err(Violation::MissingAuthorizationDetails.into());
         }
         let tokens = Tokens::new(response, self.scope.as_deref(), sent_at);
-        let grant = Grant::Client { form };
-        let cell = Arc::new(Cell::new(SessionId::random()?, key, nonces, grant, tokens));
-        Ok(Service { core, cell })
+        let grant = Grant::Client { form: self.form };
+        Ok(Cell::new(SessionId::random()?, key, nonces, grant, tokens))
+    }
+}
+
+/// The most tokens of the client's own that are kept; those that nobody uses go first.
+const SERVICES: usize = 1000;
+
+/// The client's own tokens, by what they were asked for: scope, resources and details.
+#[derive(Default)]
+pub(crate) struct Services {
+    slots: Mutex<HashMap<String, Arc<Slot>>>,
+}
+
+/// One token of the client's own.
+#[derive(Default)]
+struct Slot {
+    cell: Mutex<Option<Arc<Cell>>>,
+    flight: SingleFlight<Result<Arc<Cell>, Error>>,
+}
+
+impl Services {
+    fn slot(&self, name: &str) -> Arc<Slot> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.len() >= SERVICES && !slots.contains_key(name) {
+            slots.retain(|_, slot| slot.is_in_use());
+        }
+        if slots.len() >= SERVICES && !slots.contains_key(name) {
+            // A token for this call alone.
+            return Arc::default();
+        }
+        slots.entry(name.to_owned()).or_default().clone()
+    }
+}
+
+impl Slot {
+    fn cell(&self) -> Option<Arc<Cell>> {
+        let cell = self.cell.lock().unwrap_or_else(PoisonError::into_inner);
+        cell.clone()
+    }
+
+    fn put(&self, cell: &Arc<Cell>) {
+        let mut slot = self.cell.lock().unwrap_or_else(PoisonError::into_inner);
+        *slot = Some(cell.clone());
+    }
+
+    /// Whether somebody has a handle to it, or is about to.
+    fn is_in_use(self: &Arc<Self>) -> bool {
+        let cell = self.cell.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::strong_count(self) > 1
+            || cell
+                .as_ref()
+                .is_some_and(|cell| Arc::strong_count(cell) > 1)
     }
 }
 
@@ -133,7 +220,13 @@ impl Service {
 
     /// A request to an API, with the access token and a proof.
     pub fn request(&self, method: Method, url: impl AsRef<str>) -> ApiRequest {
-        ApiRequest::new(self.core.clone(), self.cell.clone(), method, url.as_ref())
+        ApiRequest::new(
+            self.core.clone(),
+            self.cell.clone(),
+            Arc::default(),
+            method,
+            url.as_ref(),
+        )
     }
 
     /// The scope that was granted.
@@ -141,7 +234,7 @@ impl Service {
     /// # Errors
     /// [`SignInAgain`] never in practice: a token of the client's own does not end.
     pub fn scope(&self) -> Result<Option<String>, SignInAgain> {
-        self.cell.scope()
+        self.cell.scope(&Part::default())
     }
 
     /// The authorization details that were granted (RFC 9396 section 7).
@@ -149,7 +242,7 @@ impl Service {
     /// # Errors
     /// As those of [`scope`](Self::scope).
     pub fn authorization_details(&self) -> Result<Option<Vec<Value>>, SignInAgain> {
-        self.cell.authorization_details()
+        self.cell.authorization_details(&Part::default())
     }
 
     /// The RFC 7638 thumbprint of the key that the token is bound to.

@@ -10,16 +10,17 @@ use tracing::Instrument;
 use super::api::{ApiRequest, api_failure};
 use super::core::Core;
 use super::documents::JwksCache;
+use super::ended;
 use super::finish::is_unknown_key;
 use super::login::LoginRequest;
 use super::prepared::Prepared;
 use super::refresh;
 use super::resource;
-use super::revoke::give_back;
-use super::tokens::{Cell, Grant};
+use super::tokens::{Cell, Grant, Part};
 use crate::error::{ConfigError, Endpoint, Error, KeyError, SignInAgain, StepUp};
 use crate::jose::{base64url, sha256};
 use crate::protocol::answer::Answer;
+use crate::protocol::authorization_request as request;
 use crate::protocol::id_token::IdToken;
 use crate::protocol::userinfo::{self, UserInfo};
 use crate::secret::{IdTokenHint, random_text};
@@ -78,11 +79,45 @@ impl fmt::Debug for SessionId {
 pub struct Session {
     core: Arc<Core>,
     cell: Arc<Cell>,
+    part: Arc<Part>,
 }
 
 impl Session {
-    pub(crate) const fn new(core: Arc<Core>, cell: Arc<Cell>) -> Self {
-        Self { core, cell }
+    pub(crate) fn new(core: Arc<Core>, cell: Arc<Cell>) -> Self {
+        Self {
+            core,
+            cell,
+            part: Arc::default(),
+        }
+    }
+
+    /// The same session with a token of its own for less: only this scope, of what was granted. Every
+    /// such token is asked for with the session's one refresh token, when it is first needed (RFC 6749
+    /// section 6).
+    ///
+    /// # Errors
+    /// [`ConfigError::Scope`].
+    pub fn with_scope(&self, scope: &str) -> Result<Self, ConfigError> {
+        let mut narrower = self.clone();
+        let part = Part {
+            scope: Some(request::scope(scope)?),
+            ..(*self.part).clone()
+        };
+        narrower.part = Arc::new(part);
+        Ok(narrower)
+    }
+
+    /// The same session with a token of its own for one API (RFC 8707 section 2.2), among those that the
+    /// login named. May be called for several.
+    ///
+    /// # Errors
+    /// [`ConfigError::Resource`].
+    pub fn for_resource(&self, resource: &str) -> Result<Self, ConfigError> {
+        let mut narrower = self.clone();
+        let mut part = (*self.part).clone();
+        part.resources.push(request::resource(resource)?);
+        narrower.part = Arc::new(part);
+        Ok(narrower)
     }
 
     /// The name under which [`Client::session`](crate::Client::session) finds it again.
@@ -114,7 +149,7 @@ impl Session {
     /// # Errors
     /// [`SignInAgain`] where the session has ended.
     pub fn scope(&self) -> Result<Option<String>, SignInAgain> {
-        self.cell.scope()
+        self.cell.scope(&self.part)
     }
 
     /// The authorization details that were granted (RFC 9396 section 7).
@@ -122,7 +157,7 @@ impl Session {
     /// # Errors
     /// [`SignInAgain`] where the session has ended.
     pub fn authorization_details(&self) -> Result<Option<Vec<Value>>, SignInAgain> {
-        self.cell.authorization_details()
+        self.cell.authorization_details(&self.part)
     }
 
     /// When the access token ends, where the server says so. It is renewed by itself.
@@ -130,7 +165,7 @@ impl Session {
     /// # Errors
     /// [`SignInAgain`] where the session has ended.
     pub fn expires_at(&self) -> Result<Option<Timestamp>, SignInAgain> {
-        self.cell.expires_at()
+        self.cell.expires_at(&self.part)
     }
 
     /// The RFC 7638 thumbprint of the key that the tokens are bound to (`cnf.jkt`).
@@ -171,7 +206,13 @@ impl Session {
 
     /// A request to an API, with the access token and a proof.
     pub fn request(&self, method: Method, url: impl AsRef<str>) -> ApiRequest {
-        ApiRequest::new(self.core.clone(), self.cell.clone(), method, url.as_ref())
+        ApiRequest::new(
+            self.core.clone(),
+            self.cell.clone(),
+            self.part.clone(),
+            method,
+            url.as_ref(),
+        )
     }
 
     /// The headers for a request that another HTTP stack sends: a WebSocket, server-sent events, gRPC.
@@ -182,9 +223,16 @@ impl Session {
     pub async fn prepare(&self, method: Method, url: impl AsRef<str>) -> Result<Prepared, Error> {
         let url = resource::allowed(&self.core, url.as_ref())?;
         let span = tracing::info_span!("fapi.prepare", session = self.cell.id.tag());
-        Prepared::new(&self.core, &self.cell, Endpoint::Resource, method, url)
-            .instrument(span)
-            .await
+        Prepared::new(
+            &self.core,
+            &self.cell,
+            &self.part,
+            Endpoint::Resource,
+            method,
+            url,
+        )
+        .instrument(span)
+        .await
     }
 
     /// Renews the tokens now. All who ask at once share one request.
@@ -193,8 +241,8 @@ impl Session {
     /// [`Error::SignInAgain`] where the session is over; [`Error::Transport`] where the server can't be
     /// reached, and nothing is lost.
     pub async fn refresh(&self) -> Result<(), Error> {
-        let generation = self.cell.generation()?;
-        refresh::refresh(&self.core, &self.cell, generation).await
+        let generation = self.cell.generation(&self.part)?;
+        refresh::refresh(&self.core, &self.cell, &self.part, generation).await
     }
 
     /// What the server says about the user (OIDC Core section 5.3), plain or signed.
@@ -213,7 +261,7 @@ impl Session {
         let core = &*self.core;
         let subject = self.subject().ok_or(ConfigError::NoSubject)?;
         let url = core.endpoint(Endpoint::UserInfo).await?;
-        let response = resource::get_userinfo(&self.core, &self.cell, url).await?;
+        let response = resource::get_userinfo(&self.core, &self.cell, &self.part, url).await?;
         if response.status().is_client_error() {
             return Err(api_failure(&response, String::new()).into());
         }
@@ -265,8 +313,9 @@ impl Session {
     /// again when this is called again, or when the next login begins.
     pub async fn logout(&self) -> Result<(), Error> {
         let span = tracing::info_span!("fapi.logout", session = self.cell.id.tag());
-        refresh::end(&self.core, &self.cell, SignInAgain::LoggedOut);
-        give_back(&self.core, &self.cell).instrument(span).await
+        ended::log_out(&self.core, &self.cell)
+            .instrument(span)
+            .await
     }
 }
 

@@ -71,11 +71,17 @@ pub enum ConfigError {
     /// What `api()` was given is no origin.
     #[error("{0:?} must be an https origin, without path, query or user (RFC 9700 section 4.9.1)")]
     ApiOrigin(String),
-    /// A client of a registry was given a transport, a clock or cryptography of its own.
+    /// A client of a registry was given a transport, a clock, cryptography or stores of its own.
     #[error(
-        "transport, clock and cryptography are shared by all clients of a registry: set them on Clients::builder()"
+        "transport, clock, cryptography and stores are shared by all clients of a registry: set them on Clients::builder()"
     )]
     SharedParts,
+    /// Two clients of a registry were given the same DPoP key: with it one server could use the tokens
+    /// of the other (RFC 9449 section 11.4).
+    #[error(
+        "two servers would know the same DPoP key: give each client one of its own (FAPI2-SP 6.3)"
+    )]
+    SharedDpopKey,
     /// `max_age`, `acr_values` or essential claims without `openid`.
     #[error(
         "how the user authenticated shows in the ID token: ask for the scope openid (OIDC Core 3.1.2.1)"
@@ -132,6 +138,7 @@ impl ConfigError {
             Self::Scope => "config.scope",
             Self::ApiOrigin(_) => "config.api_origin",
             Self::SharedParts => "config.shared_parts",
+            Self::SharedDpopKey => "config.shared_dpop_key",
             Self::NeedsOpenId => "config.needs_openid",
             Self::NoSubject => "config.no_subject",
             Self::NoEndpoint(_) => "config.no_endpoint",

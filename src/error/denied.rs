@@ -159,7 +159,9 @@ impl StepUp {
 }
 
 /// The session is over.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize,
+)]
 #[non_exhaustive]
 pub enum SignInAgain {
     /// The access token is at its end and the server gave no refresh token.
@@ -174,6 +176,13 @@ pub enum SignInAgain {
     /// The server answered a refresh with another user's tokens. They are given back.
     #[error("the server answered with another user's tokens; the user has to sign in")]
     SubjectChanged,
+    /// The key that the tokens are bound to is not there any more: another device, a restored backup, a
+    /// key store that was emptied.
+    #[error("the key that the tokens are bound to is gone; the user has to sign in")]
+    KeyLost,
+    /// Another key than the one that the tokens are bound to is there under its name.
+    #[error("the key that the tokens are bound to was replaced; the user has to sign in")]
+    KeyChanged,
     /// The session was logged out.
     #[error("the session was logged out; the user has to sign in")]
     LoggedOut,
@@ -188,6 +197,8 @@ impl SignInAgain {
             Self::RefreshTokenRefused => "sign_in_again.refresh_token_refused",
             Self::RotationLost => "sign_in_again.rotation_lost",
             Self::SubjectChanged => "sign_in_again.subject_changed",
+            Self::KeyLost => "sign_in_again.key_lost",
+            Self::KeyChanged => "sign_in_again.key_changed",
             Self::LoggedOut => "sign_in_again.logged_out",
         }
     }

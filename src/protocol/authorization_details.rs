@@ -39,7 +39,16 @@ impl AuthorizationDetail {
         &self.kind
     }
 
-    pub(super) fn to_json(&self) -> Value {
+    /// Reads what [`to_json`](Self::to_json) wrote.
+    pub(crate) fn from_json(json: &Value) -> Option<Self> {
+        let mut members = json.as_object()?.clone();
+        match members.remove("type")? {
+            Value::String(kind) => Some(Self { kind, members }),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
         let mut json = self.members.clone();
         json.insert("type".to_owned(), self.kind.clone().into());
         Value::Object(json)

@@ -10,7 +10,7 @@ use url::Url;
 use crate::error::{KeyError, NonceFault};
 use crate::jose::{base64url, jws, sha256};
 use crate::keys::Signer;
-use crate::profile::DPOP_NONCE_MAX_CHARS;
+use crate::profile::{Algorithm, DPOP_NONCE_MAX_CHARS};
 use crate::secret::{AccessToken, SignedJwt};
 use crate::time::Timestamp;
 
@@ -54,6 +54,10 @@ impl ProofKey {
             thumbprint,
             signer,
         }
+    }
+
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        self.signer.algorithm()
     }
 
     /// The RFC 7638 thumbprint: `dpop_jkt` and `cnf.jkt`.

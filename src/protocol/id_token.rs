@@ -6,6 +6,7 @@ mod tests;
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::uri::Issuer;
@@ -31,7 +32,7 @@ pub(crate) struct Registered {
 }
 
 /// What one login asked for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Asked {
     pub(crate) max_age: Option<Duration>,
     pub(crate) auth_time: bool,
@@ -115,6 +116,25 @@ impl IdToken {
     #[must_use]
     pub const fn hint(&self) -> &IdTokenHint {
         &self.raw
+    }
+}
+
+impl IdToken {
+    /// An ID token out of a record of ours, which was checked when it came, and sealed since.
+    pub(crate) fn restored(raw: IdTokenHint) -> Result<Self, JwtFault> {
+        let jws = Jws::parse(raw.expose())?;
+        let claims = jws.unverified_claims();
+        Self::of(claims, &raw)
+    }
+
+    fn of(claims: &Claims, raw: &IdTokenHint) -> Result<Self, JwtFault> {
+        Ok(Self {
+            subject: subject(claims)?.to_owned(),
+            auth_time: claims.seconds("auth_time")?,
+            nonce: claims.text("nonce")?.map(Nonce::new),
+            raw: raw.clone(),
+            claims: claims.as_map().clone(),
+        })
     }
 }
 
@@ -207,13 +227,7 @@ fn verify(
         }
     };
     access_token_hash(claims, jws.algorithm(), access_token)?;
-    Ok(IdToken {
-        subject: subject.to_owned(),
-        auth_time: claims.seconds("auth_time")?,
-        nonce: claims.text("nonce")?.map(Nonce::new),
-        raw: IdTokenHint::new(token),
-        claims: claims.as_map().clone(),
-    })
+    Ok(IdToken::of(claims, &IdTokenHint::new(token))?)
 }
 
 /// SEC-xjwt, JWT-3.11: an ID token has no type of its own; one that has another kind's is that kind.

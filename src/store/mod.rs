@@ -17,8 +17,6 @@
 
 mod lock;
 mod memory;
-mod old_sessions;
-mod old_transactions;
 mod record;
 #[cfg(feature = "redis")]
 mod redis;
@@ -28,8 +26,6 @@ mod transaction;
 
 pub use lock::{Lease, Locks};
 pub use memory::MemoryStore;
-pub(crate) use old_sessions::{SessionKey, Sessions};
-pub(crate) use old_transactions::Transactions as OldTransactions;
 pub use record::{Digest, Record, RecordKey, RecordKind, Records, Replace, Stored};
 #[cfg(feature = "redis")]
 pub use redis::{RedisStore, RedisStoreBuilder};

@@ -70,6 +70,11 @@ impl Stores {
         }
     }
 
+    /// Whether what is kept is there after this process has ended.
+    pub(crate) const fn outlive_the_process(&self) -> bool {
+        self.sealing.is_some()
+    }
+
     pub(crate) fn seal(&self, about: &About<'_>, plain: &[u8]) -> Result<Vec<u8>, StoreError> {
         match &self.sealing {
             Some(keys) => keys.seal(about, plain),

@@ -42,7 +42,7 @@ async fn refusal(
     server.behave();
     assert_eq!(server.count(Endpoint::Token), 1);
     assert_eq!(server.count(Endpoint::Api), 0);
-    assert!(client.sessions_of("alice").is_empty());
+    assert!(client.sessions_of("alice").await.unwrap().is_empty());
     error.violation().unwrap().clone()
 }
 
@@ -61,6 +61,7 @@ async fn the_authentication_context_is_one_that_was_asked_for() {
         assert_eq!(session.id_token().unwrap().acr(), Some(reached));
         client
             .session(session.id())
+            .await
             .unwrap()
             .logout()
             .await

@@ -66,10 +66,10 @@ async fn another_user_ends_the_session() {
     }
     assert!(server.requests().is_empty());
     assert_eq!(
-        client.session(session.id()).unwrap_err().code(),
+        client.session(session.id()).await.unwrap_err().code(),
         "store.no_such_session"
     );
-    assert!(client.sessions_of("alice").is_empty());
+    assert!(client.sessions_of("alice").await.unwrap().is_empty());
 }
 
 /// IDT-12.2, MS-5.6.2-1, R6749-6: an ID token that can't be verified stops its access token, and not

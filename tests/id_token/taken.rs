@@ -117,7 +117,7 @@ async fn every_algorithm_is_verified_with_its_own_hash() {
 
 async fn refused_of(client: &Client, server: &TestServer, user: &str) -> Violation {
     let error = common::log_in_with(client, server, user).await.unwrap_err();
-    assert!(client.sessions_of(user).is_empty());
+    assert!(client.sessions_of(user).await.unwrap().is_empty());
     assert_eq!(server.count(Endpoint::Api), 0);
     error.violation().unwrap().clone()
 }

@@ -29,7 +29,10 @@ async fn a_retired_key_is_forgotten() {
     let server = server().await;
     let client = common::client(&server).await;
     log_in(&client, &server).await.unwrap();
-    client.sessions_of("alice")[0].logout().await.unwrap();
+    client.sessions_of("alice").await.unwrap()[0]
+        .logout()
+        .await
+        .unwrap();
     server.mutate_jwks(|set| set["keys"] = serde_json::json!([]));
     server.clock().advance(Duration::from_secs(3_600));
     let error = refused(&client, &server).await;
@@ -87,7 +90,10 @@ async fn a_server_that_is_down_is_no_violation() {
     assert!(error.retry_may_help());
 
     log_in(&client, &server).await.unwrap();
-    client.sessions_of("alice")[0].logout().await.unwrap();
+    client.sessions_of("alice").await.unwrap()[0]
+        .logout()
+        .await
+        .unwrap();
     server.rotate_keys();
     server.answer_next(Endpoint::Jwks, unavailable());
     let Error::Transport(error) = refused(&client, &server).await else {

@@ -48,7 +48,7 @@ async fn two_lost_answers_lose_nothing() {
     assert!(error.retry_may_help());
     assert_eq!(server.requests().len(), 2, "bounded");
     common::get(&session, &server, "/accounts").await.unwrap();
-    client.session(session.id()).unwrap();
+    client.session(session.id()).await.unwrap();
     session.refresh().await.unwrap();
     let tokens = refresh_tokens(&server);
     assert!(tokens.iter().all(|token| *token == tokens[0]));
@@ -214,7 +214,7 @@ async fn a_timeout_loses_nothing() {
     let error = client.finish_login(login.transaction(), callback).await;
     assert_eq!(error.unwrap_err().code(), "transport.timeout");
     assert_eq!(server.requests().len(), 1);
-    assert!(client.sessions_of("bob").is_empty());
+    assert!(client.sessions_of("bob").await.unwrap().is_empty());
 }
 
 /// Design (Sessions), ERR-10: a refresh whose runtime ends while it is under way is a lost answer. Where the

@@ -57,7 +57,7 @@ async fn a_revocation_that_failed_can_be_repeated() {
     );
     for code in ["transport.unavailable", "transport.broken"] {
         assert_eq!(session.logout().await.unwrap_err().code(), code);
-        assert!(no_such_session(&client.session(session.id())));
+        assert!(no_such_session(&client.session(session.id()).await));
         let error = common::get(&session, &server, "/accounts")
             .await
             .unwrap_err();
@@ -109,7 +109,7 @@ async fn logout_during_a_refresh_revives_nothing() {
         "{error:?}"
     );
     leaving.await.unwrap().unwrap();
-    assert!(no_such_session(&client.session(session.id())));
+    assert!(no_such_session(&client.session(session.id()).await));
     let error = session.refresh().await.unwrap_err();
     assert_eq!(error.code(), "sign_in_again.logged_out");
 

@@ -275,7 +275,7 @@ async fn two_users() {
         let answer: Value = session.get(&accounts).send().await.unwrap().json().unwrap();
         assert_eq!(answer["subject"], user);
         assert_eq!(session.userinfo().await.unwrap().subject(), user);
-        let found: Vec<_> = client.sessions_of(user);
+        let found: Vec<_> = client.sessions_of(user).await.unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].id(), session.id());
     }

@@ -150,7 +150,7 @@ async fn their_altered_id_tokens_are_refused() {
                 fault: JwtFault::Signature,
             })
         );
-        assert!(client.sessions_of("alice").is_empty());
+        assert!(client.sessions_of("alice").await.unwrap().is_empty());
         assert_eq!(server.count(Endpoint::Token), 1);
         assert_eq!(server.count(Endpoint::UserInfo), 0);
         assert_eq!(server.count(Endpoint::Api), 0);

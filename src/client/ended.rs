@@ -1,0 +1,245 @@
+//! Sessions that have ended: forgotten here, always, and at the server as soon as it can be told.
+//!
+//! What the server has yet to be told stays in the store as a tombstone: it can't be used, it keeps a late
+//! refresh from reviving the session, and it is worked off when the next login begins.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::core::Core;
+use super::dpop_keys;
+use super::kept;
+use super::record::{SessionRecord, tombstone};
+use super::revoke::revoke;
+use super::session::SessionId;
+use super::single_flight::SingleFlight;
+use super::tokens::{Cell, Grant, Life};
+use super::turn::Turn;
+use crate::error::{Error, SignInAgain, StoreError};
+use crate::store::RecordKind;
+
+/// The most sessions that are remembered in this process for a store that failed.
+const TOMBSTONES: usize = 10_000;
+/// How often a record that changes under our hands is read again.
+const TRIES: usize = 8;
+
+/// Sessions that are being buried, and those that the store could not be told of.
+#[derive(Default)]
+pub(crate) struct Graveyard {
+    busy: Mutex<HashSet<String>>,
+    unwritten: Mutex<Vec<Arc<Cell>>>,
+}
+
+impl Graveyard {
+    /// Whether nobody else is at it.
+    fn begin(&self, id: &SessionId) -> bool {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.insert(id.as_str().to_owned())
+    }
+
+    fn end(&self, id: &SessionId) {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.remove(id.as_str());
+    }
+
+    fn remember(&self, cell: &Arc<Cell>, unwritten: bool) {
+        let mut cells = self
+            .unwritten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        cells.retain(|known| !Arc::ptr_eq(known, cell));
+        if unwritten && cells.len() < TOMBSTONES {
+            cells.push(cell.clone());
+        }
+    }
+
+    fn take(&self) -> Vec<Arc<Cell>> {
+        let mut cells = self
+            .unwritten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *cells)
+    }
+}
+
+/// Ends a session whose tokens are worth nothing any more, and forgets it. The cause that comes back is
+/// the first one there was.
+pub(crate) async fn end(core: &Core, cell: &Cell, cause: SignInAgain) -> SignInAgain {
+    match cell.end(cause) {
+        Err(cause) => cause,
+        Ok(cause) => {
+            core.shared.watch.session_ended(&cell.id, cause);
+            let key = core.vault.key(RecordKind::Session, cell.id.as_str());
+            let (version, _) = cell.version();
+            // Where it can't be deleted, the next to open it is told the same by the server.
+            if core.vault.delete(&key, Some(version)).await.is_ok() {
+                forget_key(core, cell).await;
+            }
+            cause
+        }
+    }
+}
+
+async fn forget_key(core: &Core, cell: &Cell) {
+    if let Grant::User { source, .. } = &cell.grant {
+        dpop_keys::forget(core, source).await;
+    }
+}
+
+/// Ends a session for the user.
+pub(crate) async fn log_out(core: &Arc<Core>, cell: &Arc<Cell>) -> Result<(), Error> {
+    if let Ok(cause) = cell.end(SignInAgain::LoggedOut) {
+        core.shared.watch.session_ended(&cell.id, cause);
+    }
+    give_back(core, cell).await
+}
+
+/// Buries an ended session, to the end even if the caller goes away: the store forgets it, the server is
+/// told to.
+pub(crate) async fn give_back(core: &Arc<Core>, cell: &Arc<Cell>) -> Result<(), Error> {
+    // Nobody joins: what each call finds to be revoked is its own to see through.
+    SingleFlight::default().run(|| job(core, cell)).await?
+}
+
+fn job(
+    core: &Arc<Core>,
+    cell: &Arc<Cell>,
+) -> impl Future<Output = Result<(), Error>> + Send + 'static {
+    let (core, cell) = (core.clone(), cell.clone());
+    async move {
+        let first = core.graveyard.begin(&cell.id);
+        let outcome = bury(&core, &cell).await;
+        if first {
+            core.graveyard.end(&cell.id);
+        }
+        if let Err(error) = &outcome {
+            tracing::warn!(session = cell.id.tag(), code = error.code(), "not revoked");
+        }
+        outcome
+    }
+}
+
+async fn bury(core: &Core, cell: &Arc<Cell>) -> Result<(), Error> {
+    // The session's turn where it is free, so that no refresh begins meanwhile. One that is under way is
+    // not waited for: it finds the tombstone, and gives back what it brings.
+    let turn = Turn::take(core, &cell.id, Duration::ZERO).await.ok();
+    let marked = mark(core, cell).await;
+    if let Some(turn) = turn {
+        turn.end().await;
+    }
+    let revoked = revoke(core, cell).await;
+    let settled = match marked {
+        Ok(()) => settle(core, cell).await,
+        Err(error) => Err(error),
+    };
+    core.graveyard.remember(cell, settled.is_err());
+    revoked.and(settled.map_err(Error::from))
+}
+
+/// Puts a tombstone in the session's place. What the record has is to be revoked too: another process
+/// may have renewed.
+async fn mark(core: &Core, cell: &Cell) -> Result<(), StoreError> {
+    let key = core.vault.key(RecordKind::Session, cell.id.as_str());
+    for _ in 0..TRIES {
+        let Some(opened) = core.vault.load(&key).await? else {
+            return Ok(());
+        };
+        let (record, version) = kept::read(&opened)?;
+        let has_ended = record.has_ended();
+        cell.give_back(record.life().into_unrevoked());
+        if has_ended {
+            return Ok(());
+        }
+        match kept::write(core, cell, remains(cell), version, None, 0).await {
+            Err(StoreError::Conflict) => {}
+            written => return written.map(drop),
+        }
+    }
+    Err(StoreError::Conflict)
+}
+
+fn remains(cell: &Cell) -> Life {
+    let cause = cell.live(|_| ()).err().unwrap_or(SignInAgain::LoggedOut);
+    Life::Ended {
+        cause,
+        unrevoked: cell.unrevoked(),
+    }
+}
+
+/// Writes down what is still to be revoked, or forgets the session.
+async fn settle(core: &Core, cell: &Cell) -> Result<(), StoreError> {
+    let key = core.vault.key(RecordKind::Session, cell.id.as_str());
+    for _ in 0..TRIES {
+        let left = remains(cell);
+        let known = core.vault.load(&key).await?.map(|opened| opened.version);
+        let none_left = cell.unrevoked().is_empty();
+        let outcome = match known {
+            None if none_left => Ok(()),
+            None => {
+                let Some(record) = SessionRecord::new(cell, left) else {
+                    return Ok(());
+                };
+                let plain = record.write()?;
+                let content = record.content(&plain, None);
+                core.vault.create(&key, content).await.map(drop)
+            }
+            Some(version) if none_left => core.vault.delete(&key, Some(version)).await,
+            Some(version) => kept::write(core, cell, left, version, None, 0)
+                .await
+                .map(drop),
+        };
+        match outcome {
+            Err(StoreError::Conflict | StoreError::Exists) => {}
+            Ok(()) => {
+                if none_left {
+                    forget_key(core, cell).await;
+                }
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(StoreError::Conflict)
+}
+
+/// Tells the server, in the background, of the sessions that it could not be told of.
+pub(crate) fn retry(core: &Arc<Core>) {
+    let again = core.clone();
+    let job = || async move {
+        for cell in again.graveyard.take() {
+            drop(job(&again, &cell).await);
+        }
+        if let Err(error) = work_off(&again).await {
+            tracing::warn!(code = error.code(), "logouts are not made up for");
+        }
+    };
+    // Outside of a runtime it stays for later; nothing may panic for it.
+    drop(SingleFlight::default().start(job));
+}
+
+async fn work_off(core: &Arc<Core>) -> Result<(), Error> {
+    dpop_keys::sweep(core).await?;
+    for opened in core
+        .vault
+        .list(RecordKind::Session, Some(&tombstone()))
+        .await?
+    {
+        let (record, version) = kept::read(&opened)?;
+        if !core.graveyard.begin(&record.id()) {
+            continue;
+        }
+        let id = record.id();
+        match kept::restored(core, record, version).await {
+            Ok(cell) => drop(bury(core, &Arc::new(cell)).await),
+            // Without its key nothing can be proven to the server; the tokens die by themselves.
+            Err(Error::SignInAgain(_)) => {
+                let key = core.vault.key(RecordKind::Session, id.as_str());
+                drop(core.vault.delete(&key, Some(version)).await);
+            }
+            Err(error) => tracing::warn!(code = error.code(), "a logout is not made up for"),
+        }
+        core.graveyard.end(&id);
+    }
+    Ok(())
+}

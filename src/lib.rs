@@ -122,6 +122,7 @@ pub mod rustls_0_23;
 mod secret;
 pub mod store;
 mod time;
+mod tls;
 mod transport;
 
 pub use client::{

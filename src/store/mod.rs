@@ -24,6 +24,8 @@ mod memory;
 #[cfg(feature = "passphrase")]
 mod passphrase;
 mod record;
+#[cfg(feature = "redis")]
+mod redis;
 mod seal;
 mod stores;
 mod transaction;
@@ -34,6 +36,8 @@ pub use keyring::Keyring;
 pub use lock::{Lease, Locks};
 pub use memory::MemoryStore;
 pub use record::{Digest, Record, RecordKey, RecordKind, Records, Replace, Stored};
+#[cfg(feature = "redis")]
+pub use redis::{RedisStore, RedisStoreBuilder};
 pub use seal::{SealingKey, SealingKeys};
 pub(crate) use stores::About;
 pub use stores::Stores;

@@ -46,6 +46,16 @@ const NEEDS: &[Need] = &[
         probe: ("mvn", &["--version"]),
         packages: &["maven"],
     },
+    Need {
+        name: "D-Bus",
+        probe: ("dbus-run-session", &["--version"]),
+        packages: &["dbus"],
+    },
+    Need {
+        name: "GNOME Keyring",
+        probe: ("gnome-keyring-daemon", &["--version"]),
+        packages: &["gnome-keyring"],
+    },
 ];
 
 pub(crate) fn run() -> Outcome {

@@ -38,7 +38,7 @@ const FILE: &str = "keyring";
 /// use fapi_client::{StoreError, Stores};
 ///
 /// # async fn stores(yours: Arc<keyring_core::CredentialStore>) -> Result<Stores, StoreError> {
-/// let store = FileStore::open("/home/alice/.local/state/example")?;
+/// let store = FileStore::open("/var/lib/example/sessions")?;
 /// let keyring = Keyring::new(yours).time_limit(Duration::from_secs(60));
 /// let keys = keyring.sealing_keys_for(&store, "example").await?;
 /// Ok(Stores::new(store, keys))

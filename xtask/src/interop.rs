@@ -51,6 +51,16 @@ const NEEDS: &[Need] = &[
         probe: ("redis-server", &["--version"]),
         packages: &["redis-server"],
     },
+    Need {
+        name: "D-Bus",
+        probe: ("dbus-run-session", &["--version"]),
+        packages: &["dbus"],
+    },
+    Need {
+        name: "GNOME Keyring",
+        probe: ("gnome-keyring-daemon", &["--version"]),
+        packages: &["gnome-keyring"],
+    },
 ];
 
 pub(crate) fn run() -> Outcome {

@@ -1,5 +1,7 @@
 //! TLS and credentials.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use fapi_client::store::{Records, RedisStore};
@@ -62,17 +64,29 @@ async fn a_certificate_of_another_authority_is_refused() {
     assert!(!transcript.contains("hello"), "{transcript}");
 }
 
-/// A server that does not speak TLS is told apart from one that is not there.
+/// A server that does not speak TLS is told apart from one that is not there, and hears no password.
 #[tokio::test]
 async fn a_server_without_tls_is_refused() {
-    let redis = Redis::start();
-    let url = redis.url().replace("redis://", "rediss://");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("rediss://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"-ERR Protocol error\r\n").unwrap();
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).unwrap();
+        heard
+    });
     let store = RedisStore::builder(url).credentials(Redis::USER, Redis::PASSWORD);
-    let error = store.connect().await.unwrap_err();
-    let StoreError::Setting(text) = error else {
-        panic!("{error:?}")
-    };
-    assert!(text.starts_with("no TLS with the server: "), "{text}");
+    assert_eq!(
+        store.connect().await.unwrap_err(),
+        StoreError::Setting(
+            "no TLS with the server: received corrupt message of type InvalidContentType"
+                .to_owned()
+        )
+    );
+    let heard = server.join().unwrap();
+    let password = Redis::PASSWORD.as_bytes();
+    assert!(!heard.windows(password.len()).any(|part| part == password));
 }
 
 /// Wrong credentials, and none, are refused, and no error repeats them.

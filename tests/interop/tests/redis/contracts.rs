@@ -51,3 +51,15 @@ async fn the_contracts_share_a_connection() {
         locks_contract(store.clone(), LocksLapse::Yes),
     );
 }
+
+/// All keys of a script lie in one slot: the contracts hold in a cluster, which refuses a script otherwise.
+#[tokio::test]
+async fn the_contracts_hold_in_a_cluster() {
+    let redis = Redis::start_as_cluster();
+    let store = Arc::new(connect(&redis).await);
+    tokio::join!(
+        transactions_contract(&*store),
+        records_contract(&*store),
+        locks_contract(store.clone(), LocksLapse::Yes),
+    );
+}

@@ -7,7 +7,7 @@ mod space;
 mod weather;
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use fapi_client::StoreError;
@@ -27,8 +27,10 @@ async fn connect(redis: &Redis) -> RedisStore {
 
 /// A name that no other call has given.
 fn digest() -> Digest {
-    static LAST: AtomicU8 = AtomicU8::new(0);
-    Digest::from_bytes([LAST.fetch_add(1, Ordering::Relaxed); 32])
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    let mut bytes = [0; 32];
+    bytes[..4].copy_from_slice(&LAST.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    Digest::from_bytes(bytes)
 }
 
 fn key() -> RecordKey {

@@ -1,3 +1,17 @@
-//! The stores that come with the crate keep the contracts that every store keeps.
+//! Stores: those that come with the crate keep the contracts that every store keeps, and sessions live
+//! through whatever a store, a process or a server does.
 
+mod clocks;
+mod crash;
+mod ending;
+mod events;
+mod faulty;
+mod keys;
 mod memory;
+mod offline;
+mod parts;
+mod replicas;
+mod sealing;
+mod services;
+mod weather;
+mod world;

@@ -137,7 +137,7 @@ async fn a_tombstone_is_worked_off_by_the_next_login() {
     let (a, b) = world.two().await;
     world.server.set_offline(true);
     let error = a.session.logout().await.unwrap_err();
-    assert_eq!(error.code(), "transport.connect");
+    assert!(["transport.connect", "transport.broken"].contains(&error.code()));
     a.gone(OUT).await;
     b.gone(OUT).await;
     assert!(!empty(&world).await, "the tombstone");
@@ -166,9 +166,7 @@ async fn a_tombstone_is_worked_off_by_the_next_login() {
 async fn a_logout_that_the_store_does_not_take() {
     let world = World::start(strict()).await;
     let (a, b) = world.two().await;
-    for op in [Op::Load, Op::Load] {
-        world.store.fail(op, StoreError::Unavailable, 1);
-    }
+    world.store.fail(Op::Load, StoreError::Unavailable, 1);
     let error = a.session.logout().await.unwrap_err();
     assert_eq!(store_error(error), StoreError::Unavailable);
     assert_eq!(a.session.scope().unwrap_err(), OUT);

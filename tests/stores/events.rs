@@ -86,7 +86,7 @@ async fn nonces_and_clocks_are_told() {
         events.next().await,
         Some(Event::SessionUpdated { .. })
     ));
-    world.server.set_clock_offset(120);
+    world.server.set_clock_offset(8);
     session.refresh().await.unwrap();
     let offset = loop {
         match events.next().await.unwrap() {
@@ -94,7 +94,7 @@ async fn nonces_and_clocks_are_told() {
             _ => {}
         }
     };
-    assert_eq!(offset, (world.server.issuer().to_owned(), 120));
+    assert_eq!(offset, (world.server.issuer().to_owned(), 8));
     assert_eq!(client.counters().clock_offsets, 1);
     assert!(client.counters().nonces_retried >= 2);
 }

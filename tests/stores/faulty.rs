@@ -101,11 +101,6 @@ impl Faulty {
         Gate(sender)
     }
 
-    /// Nothing fails any more.
-    pub fn recover(&self) {
-        lock(&self.plans).clear();
-    }
-
     /// Locks exclude nobody from now on; their fences still grow.
     pub fn open_locks(&self) {
         self.open_locks.store(true, Ordering::SeqCst);

@@ -133,8 +133,12 @@ async fn tokens_that_could_not_be_written_are_written_later() {
         world.works(&a.session).await;
         assert_eq!(next_failure(&mut events).await, error);
         assert_eq!(a.client.counters().sessions_updated, 1);
-        // This one waits for its turn, which comes when the tokens are kept.
+        // This one waits for its turn, which comes when the tokens are kept, and finds them.
         b.session.refresh().await.unwrap();
+        world.works(&b.session).await;
+        assert_eq!(world.server.count(Endpoint::Token), 1);
+        b.session.refresh().await.unwrap();
+        a.session.refresh().await.unwrap();
         a.session.refresh().await.unwrap();
         for process in [&a, &b] {
             world.works(&process.session).await;
@@ -186,7 +190,10 @@ async fn a_store_that_writes_and_says_it_did_not() {
     a.session.refresh().await.unwrap();
     world.works(&a.session).await;
     b.session.refresh().await.unwrap();
+    assert_eq!(world.server.count(Endpoint::Token), 1);
+    b.session.refresh().await.unwrap();
     world.works(&b.session).await;
+    a.session.refresh().await.unwrap();
     a.session.refresh().await.unwrap();
     world.works(&a.session).await;
     assert_eq!(world.server.count(Endpoint::Token), 3);

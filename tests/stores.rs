@@ -10,6 +10,7 @@ mod keys;
 mod memory;
 mod offline;
 mod parts;
+mod races;
 mod replicas;
 mod sealing;
 mod services;

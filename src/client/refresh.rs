@@ -199,6 +199,7 @@ async fn begin(
     generation: u64,
     turn: &Turn,
 ) -> Result<Option<Begun>, Error> {
+    let mut outcome = StoreError::Conflict;
     for _ in 0..TRIES {
         let (_, unsaved) = cell.version();
         if let Found::Gone(cause) = kept::read_again(core, cell).await? {
@@ -231,11 +232,13 @@ async fn begin(
                     lost,
                 }));
             }
-            Err(StoreError::Conflict) => {}
+            Err(StoreError::Conflict) => outcome = StoreError::Conflict,
+            // Another has the turn by now. Where it has not renewed yet, it is waited for another time.
+            Err(StoreError::Fenced) => outcome = StoreError::LeaseLost,
             Err(error) => return Err(error.into()),
         }
     }
-    Err(StoreError::Conflict.into())
+    Err(outcome.into())
 }
 
 async fn no_refresh_token(core: &Arc<Core>, cell: &Arc<Cell>) -> Error {
@@ -336,7 +339,14 @@ async fn failed(
                 take_back_the_note(core, cell, turn).await;
                 return Ok(());
             }
-            _ => {}
+            Ok(Found::Live) => {}
+            Err(error) => {
+                // Nothing is concluded from what was not read: the next refresh is told the same.
+                if !lost {
+                    take_back_the_note(core, cell, turn).await;
+                }
+                return Err(error);
+            }
         }
         let cause = if lost {
             SignInAgain::RotationLost

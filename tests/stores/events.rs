@@ -5,7 +5,7 @@ use fapi_testkit::{Endpoint, Nonces};
 
 use super::faulty::Op;
 use super::world::{World, lenient, strict};
-use crate::common;
+use crate::{common, secrets};
 
 /// Design (Sessions): a session's life is told in order, to all who listen, and counted.
 #[tokio::test]
@@ -97,6 +97,44 @@ async fn nonces_and_clocks_are_told() {
     assert_eq!(offset, (world.server.issuer().to_owned(), 8));
     assert_eq!(client.counters().clock_offsets, 1);
     assert!(client.counters().nonces_retried >= 2);
+}
+
+/// SEC-cred: what is logged of stores, refreshes, crashes and logouts has no secret in it.
+#[tokio::test]
+async fn nothing_that_is_logged_is_secret() {
+    let captured = secrets::captured();
+    let world = World::start(strict()).await;
+    let (a, b) = world.two().await;
+    world.store.fail(Op::Replace, StoreError::NoSpace, 1);
+    a.session.refresh().await.unwrap_err();
+    world
+        .store
+        .fail_after(Op::Replace, 1, StoreError::Unavailable, 1);
+    a.session.refresh().await.unwrap();
+    b.session.refresh().await.unwrap();
+    world.works(&b.session).await;
+    world.server.set_offline(true);
+    let late = world.client().await;
+    a.session.logout().await.unwrap_err();
+    late.session(a.session.id()).await.unwrap_err();
+    world.server.set_offline(false);
+    b.session.logout().await.unwrap();
+
+    let logged = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+    for words in [
+        "store failing",
+        "session updated",
+        "session ended",
+        "not revoked",
+    ] {
+        assert!(logged.contains(words), "{words}");
+    }
+    let mut known = world.server.secrets_issued();
+    known.extend(world.refresh_tokens());
+    known.push(a.session.id().as_str().to_owned());
+    for secret in known {
+        assert!(!logged.contains(&secret), "{secret}");
+    }
 }
 
 /// A subscriber that is slow is told how many events it has missed, and then goes on; nothing waits for it.

@@ -1,7 +1,7 @@
 //! A store that fails on command.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use fapi_client::store::{
@@ -44,11 +44,10 @@ enum Way {
 /// Memory, with faults.
 #[derive(Default)]
 pub struct Faulty {
-    pub inner: MemoryStore,
+    pub inner: Arc<MemoryStore>,
     plans: Mutex<Vec<(Op, Way)>>,
     calls: watch::Sender<Vec<Op>>,
     open_locks: AtomicBool,
-    fences: AtomicU64,
     seen: Mutex<Seen>,
 }
 
@@ -73,6 +72,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Faulty {
+    /// What another process sees: the same memory, with faults of its own.
+    pub fn beside(&self) -> Arc<Self> {
+        Arc::new(Self {
+            inner: self.inner.clone(),
+            ..Self::default()
+        })
+    }
+
     fn plan(&self, op: Op, pass: usize, way: &Way, times: usize) {
         let mut plans = lock(&self.plans);
         plans.extend((0..pass).map(|_| (op, Way::Pass)));
@@ -294,6 +301,9 @@ impl Transactions for Faulty {
     }
 }
 
+/// Above those of locks that exclude.
+static FENCES: AtomicU64 = AtomicU64::new(1_000);
+
 /// A lock that excludes nobody: its holder was taken for dead.
 struct Open(u64);
 
@@ -319,8 +329,7 @@ impl Locks for Faulty {
         patience: Duration,
     ) -> BoxFuture<'a, Result<Box<dyn Lease>, StoreError>> {
         if self.open_locks.load(Ordering::SeqCst) {
-            // Above those of the locks that did exclude.
-            let fence = 1_000 + self.fences.fetch_add(1, Ordering::SeqCst);
+            let fence = FENCES.fetch_add(1, Ordering::SeqCst);
             let open = async move { Ok(Box::new(Open(fence)) as Box<dyn Lease>) };
             return Box::pin(self.call(Op::Acquire, open));
         }

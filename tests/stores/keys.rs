@@ -145,6 +145,30 @@ async fn a_login_that_comes_to_nothing_leaves_no_key() {
     assert_eq!(client.counters().store_failures, 1, "being full is none");
 }
 
+/// Design (Sessions, Keys): the key of a session that is over goes with it; one that the server has yet to hear
+/// of keeps its key until then, for the proof.
+#[tokio::test]
+async fn the_key_of_a_session_that_is_over_is_deleted() {
+    let safe = Safe::start().await;
+    let (world, client) = (&safe.world, safe.client().await);
+    let session = world.session(&client).await;
+    world.server.revoke_refresh_tokens();
+    let error = session.refresh().await.unwrap_err();
+    assert_eq!(sign_in_again(error), SignInAgain::RefreshTokenRefused);
+    assert_eq!(safe.count().await, (0, 0));
+
+    let session = world.session(&client).await;
+    world.server.set_offline(true);
+    session.logout().await.unwrap_err();
+    assert_eq!(safe.count().await, (1, 0));
+    world.server.set_offline(false);
+    common::begin(&safe.client().await).await;
+    // That of the login that has just begun is left.
+    safe.wait_for((1, 1)).await;
+    world.no_record().await;
+    assert_eq!(world.revoked().len(), 1);
+}
+
 /// A note that was left behind does not cost a session that lives its key.
 #[tokio::test]
 async fn a_note_that_was_left_behind_deletes_nothing() {

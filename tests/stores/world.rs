@@ -49,7 +49,10 @@ impl World {
     }
 
     pub fn stores_with(&self, sealing: SealingKeys) -> Stores {
-        let store = &self.store;
+        Self::stores_over(&self.store, sealing)
+    }
+
+    fn stores_over(store: &Arc<Faulty>, sealing: SealingKeys) -> Stores {
         Stores::from_parts(store.clone(), store.clone(), store.clone(), sealing)
     }
 
@@ -76,6 +79,18 @@ impl World {
         let second = two.session(first.id()).await.unwrap();
         self.server.forget_requests();
         (Process::new(one, first), Process::new(two, second))
+    }
+
+    /// The same, where the second has faults of its own.
+    pub async fn two_beside(&self) -> (Process, Process, Arc<Faulty>) {
+        let store = self.store.beside();
+        let stores = Self::stores_over(&store, self.sealing.clone());
+        let one = self.client().await;
+        let two = self.builder().stores(stores).build().await.unwrap();
+        let first = self.session(&one).await;
+        let second = two.session(first.id()).await.unwrap();
+        self.server.forget_requests();
+        (Process::new(one, first), Process::new(two, second), store)
     }
 
     pub fn advance(&self, seconds: u64) {

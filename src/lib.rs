@@ -122,18 +122,19 @@ pub mod rustls_0_23;
 mod secret;
 pub mod store;
 mod time;
+mod tls;
 mod transport;
 
 pub use client::{
     ApiRequest, ApiResponse, Client, ClientBuilder, Clients, ClientsBuilder, Counters, Discovery,
-    Event, Events, Login, LoginRequest, Observed, Prepared, Service, ServiceRequest, Session,
-    SessionId,
+    EndSession, Event, Events, Login, LoginRequest, Observed, Prepared, Service, ServiceRequest,
+    Session, SessionId,
 };
 pub use crypto::Crypto;
 pub use error::{
     ApiFailure, ConfigError, Denied, Endpoint, Error, Finding, JwtFault, JwtKind, KeyError,
-    NonceFault, NotReplayable, OAuthError, Preflight, Rule, Severity, SignInAgain, StepUp,
-    StoreError, TransportError, TransportFault, Violation,
+    LogoutRequestFault, NonceFault, NotReplayable, OAuthError, Preflight, Rule, Severity,
+    SignInAgain, StepUp, StoreError, TransportError, TransportFault, Violation,
 };
 pub use future::BoxFuture;
 pub use jose::PublicJwk;
@@ -146,6 +147,7 @@ pub use protocol::challenge::Challenge;
 pub use protocol::claims_request::{ClaimRequest, ClaimsRequest};
 pub use protocol::client_auth::ClientAuth;
 pub use protocol::id_token::IdToken;
+pub use protocol::logout::{EndSessionForm, LogoutAnswer, LogoutToken};
 pub use protocol::metadata::ServerMetadata;
 pub use protocol::uri::Issuer;
 pub use protocol::userinfo::UserInfo;

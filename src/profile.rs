@@ -93,6 +93,11 @@ pub(crate) const CLOCK_TOLERANCE_AHEAD: i64 = 30;
 pub(crate) const CLOCK_TOLERANCE_EXPIRED: i64 = 30;
 /// IDT-10: the age at which an ID token of the code flow is too old to be an answer to our request.
 pub(crate) const ID_TOKEN_MAX_AGE: i64 = 600;
+/// The age at which a logout token is too old. A captured one is of no use beyond it, however long its
+/// `exp` says that it lives.
+pub(crate) const LOGOUT_TOKEN_MAX_AGE: i64 = 600;
+/// The longest `jti` of a logout token, in bytes: each is kept until the token is too old.
+pub(crate) const LOGOUT_TOKEN_ID_MAX_BYTES: usize = 255;
 /// The most by which the learned clock offset may move our clock, in seconds.
 pub(crate) const CLOCK_OFFSET_LIMIT: i64 = 600;
 /// An offset smaller than this, in seconds, is the network's doing and is not learned.
@@ -115,6 +120,9 @@ pub(crate) const ANSWER_MAX_BYTES: usize = 256 * 1024;
 pub(crate) const JWT_MAX_BYTES: usize = 64 * 1024;
 /// The largest callback: a redirect's URL or a posted form.
 pub(crate) const CALLBACK_MAX_BYTES: usize = 32 * 1024;
+/// The largest request to the program's logout endpoint: the largest JWT, and room for parameters that
+/// nobody here knows.
+pub(crate) const LOGOUT_REQUEST_MAX_BYTES: usize = JWT_MAX_BYTES + 16 * 1024;
 /// The largest answer of an API, unless the caller raises it.
 pub(crate) const API_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// The longest DPoP nonce that is kept.

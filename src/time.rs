@@ -77,6 +77,15 @@ impl Clock for SystemClock {
     }
 }
 
+/// Nanoseconds since 1970-01-01T00:00:00Z, by the clock of the operating system: what a store on this
+/// machine writes beside what it keeps.
+pub(crate) fn unix_nanos() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -95,6 +95,16 @@ pub(crate) async fn log_out(core: &Arc<Core>, cell: &Arc<Cell>) -> Result<(), Er
     give_back(core, cell).await
 }
 
+/// Ends a session here, in the store as well, and has the server told in the background: it may be
+/// waiting for an answer itself.
+pub(crate) async fn end_here(core: &Arc<Core>, cell: &Arc<Cell>) -> Result<(), Error> {
+    if let Ok(cause) = cell.end(SignInAgain::LoggedOut) {
+        core.shared.watch.session_ended(&cell.id, cause);
+    }
+    mark(core, cell).await?;
+    SingleFlight::default().start(|| job(core, cell)).map(drop)
+}
+
 /// Buries an ended session, to the end even if the caller goes away: the store forgets it, the server is
 /// told to.
 pub(crate) async fn give_back(core: &Arc<Core>, cell: &Arc<Cell>) -> Result<(), Error> {

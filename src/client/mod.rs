@@ -2,11 +2,13 @@
 
 mod api;
 mod authorization_server;
+mod backchannel;
 mod builder;
 mod clients;
 mod core;
 mod documents;
 mod dpop_keys;
+mod end_session;
 mod ended;
 mod events;
 mod finish;
@@ -35,6 +37,7 @@ pub use api::{ApiRequest, ApiResponse};
 pub use builder::ClientBuilder;
 pub use clients::{Clients, ClientsBuilder};
 pub use documents::Discovery;
+pub use end_session::EndSession;
 pub use events::{Counters, Event, Events};
 pub use login::{Login, LoginRequest};
 pub use prepared::{Observed, Prepared};
@@ -44,6 +47,7 @@ pub use session::{Session, SessionId};
 use self::core::Core;
 use crate::error::{Error, StoreError};
 use crate::protocol::authorization_response::Callback;
+use crate::protocol::logout::LogoutToken;
 use crate::protocol::metadata::ServerMetadata;
 use crate::protocol::uri::Issuer;
 use crate::secret::TransactionHandle;
@@ -152,6 +156,45 @@ impl Client {
             }
         }
         Ok(sessions)
+    }
+
+    /// Takes a logout that the server tells of (OpenID Connect Back-Channel Logout 1.0): verifies the token
+    /// in the request and ends the sessions that it means, here at once and at the server in the
+    /// background. The program routes the registered `backchannel_logout_uri` here, one for each client.
+    ///
+    /// ```
+    /// use fapi_client::{Client, LogoutAnswer};
+    ///
+    /// # async fn route(client: &Client, content_type: Option<&str>, body: &[u8]) -> http::Response<bytes::Bytes> {
+    /// let outcome = client.backchannel_logout(content_type, body).await;
+    /// LogoutAnswer::of(&outcome).into_response() // 200 or 400, with `no-store`
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Violation::LogoutRequest`](crate::Violation::LogoutRequest), also for a token that has come
+    /// before; [`Violation::Jwt`](crate::Violation::Jwt); [`Error::Store`] where sessions could not be
+    /// ended, and [`Error::Transport`] where the key set can't be had: the server may send it again.
+    pub async fn backchannel_logout(
+        &self,
+        content_type: Option<&str>,
+        body: &[u8],
+    ) -> Result<LogoutToken, Error> {
+        backchannel::logout(&self.core, content_type, body).await
+    }
+
+    /// Whether the browser that comes back from the server's logout is the one that was sent there: the
+    /// `state` of [`Session::end_session`] and what arrived.
+    ///
+    /// # Errors
+    /// [`Violation::LogoutState`](crate::Violation::LogoutState);
+    /// [`Violation::Callback`](crate::Violation::Callback).
+    pub fn logout_returned(
+        &self,
+        state: impl Into<TransactionHandle>,
+        callback: impl Into<Callback>,
+    ) -> Result<(), Error> {
+        end_session::returned(&state.into(), &callback.into())
     }
 
     /// What happens inside, from now on: sessions that are renewed and that end, nonces, clocks, the

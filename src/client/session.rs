@@ -10,6 +10,7 @@ use tracing::Instrument;
 use super::api::{ApiRequest, api_failure};
 use super::core::Core;
 use super::documents::JwksCache;
+use super::end_session::{EndSession, end_session};
 use super::ended;
 use super::finish::is_unknown_key;
 use super::login::LoginRequest;
@@ -316,6 +317,24 @@ impl Session {
         ended::log_out(&self.core, &self.cell)
             .instrument(span)
             .await
+    }
+}
+
+/// The server's own logout.
+impl Session {
+    /// Where to send the browser so that the user is signed out at the server as well (OpenID Connect
+    /// RP-Initiated Logout 1.0). `back_to` is a registered `post_logout_redirect_uri`, where the browser
+    /// should come back; `ui_locales` are the user's languages, the preferred one first.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoEndpoint`] where the server has no logout of its own;
+    /// [`ConfigError::PostLogoutRedirectUri`].
+    pub fn end_session(
+        &self,
+        back_to: Option<&str>,
+        ui_locales: &[String],
+    ) -> Result<EndSession, Error> {
+        end_session(&self.core, self.cell.id_token(), back_to, ui_locales)
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) struct Vault {
 
 /// A record that was opened.
 pub(crate) struct Opened {
+    pub(crate) key: RecordKey,
     pub(crate) plain: Zeroizing<Vec<u8>>,
     pub(crate) version: u64,
 }
@@ -110,6 +111,7 @@ impl Vault {
     fn opened(&self, stored: Stored) -> Result<Opened, StoreError> {
         let about = self.about(stored.key.kind.name(), stored.key.id.as_bytes());
         Ok(Opened {
+            key: stored.key,
             plain: self.stores.open(&about, stored.bytes)?,
             version: stored.version,
         })

@@ -29,6 +29,11 @@ pub enum ConfigError {
         "the redirect_uri must be https, or http on 127.0.0.1 or [::1], without fragment (FAPI2-SP 5.3.2.2-8)"
     )]
     RedirectUri,
+    /// The address to return to after a logout is neither https nor http on a loopback address.
+    #[error(
+        "the post_logout_redirect_uri must be https, or http on 127.0.0.1 or [::1], without fragment (OIDC RP-Initiated Logout 3.1)"
+    )]
+    PostLogoutRedirectUri,
     /// A URL of the API's is not https.
     #[error("{0:?} is not an https URL (FAPI2-SP 5.2.1-1)")]
     InsecureUrl(String),
@@ -125,6 +130,7 @@ impl ConfigError {
             Self::NoClientAuthentication => "config.no_client_authentication",
             Self::NoRedirectUri => "config.no_redirect_uri",
             Self::RedirectUri => "config.redirect_uri",
+            Self::PostLogoutRedirectUri => "config.post_logout_redirect_uri",
             Self::InsecureUrl(_) => "config.insecure_url",
             Self::ForeignOrigin(_) => "config.foreign_origin",
             Self::ReservedHeader(_) => "config.reserved_header",

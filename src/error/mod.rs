@@ -5,6 +5,7 @@
 
 mod config;
 mod denied;
+mod logout;
 mod store;
 mod transport;
 mod violation;
@@ -14,6 +15,7 @@ use std::fmt;
 pub use config::{ConfigError, Finding, Preflight, Rule, Severity};
 pub(crate) use denied::is_plain_word;
 pub use denied::{ApiFailure, Denied, OAuthError, SignInAgain, StepUp};
+pub use logout::LogoutRequestFault;
 pub use store::StoreError;
 pub use transport::{TransportError, TransportFault};
 pub use violation::{Endpoint, JwtFault, JwtKind, NonceFault, Violation};

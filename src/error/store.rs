@@ -44,10 +44,10 @@ pub enum StoreError {
         /// The file or folder.
         path: std::path::PathBuf,
     },
-    /// Others may read the folder of the store.
-    #[error("{path:?} may be read or written by others; run `chmod 700` on it")]
+    /// Others may read the folder of the store, or the file of its key.
+    #[error("{path:?} may be read or written by others; run `chmod go=` on it")]
     TooOpen {
-        /// The folder.
+        /// The folder or file.
         path: std::path::PathBuf,
     },
     /// A path that can't be the folder of a store.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::LogoutRequestFault;
+
 /// What was called, or what answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -172,6 +174,15 @@ pub enum Violation {
     /// The refreshed tokens belong to another user.
     #[error("the refreshed tokens are another user's; the session has ended ({})", self.clause())]
     SubjectChanged,
+    /// What came to the program's logout endpoint is no logout request.
+    #[error("the logout request can't be read: {fault} ({})", self.clause())]
+    LogoutRequest {
+        /// What is wrong with it.
+        fault: LogoutRequestFault,
+    },
+    /// The browser came back from the server's logout without the `state` that it left with.
+    #[error("the browser came back from the server's logout with another state ({})", self.clause())]
+    LogoutState,
 }
 
 impl Violation {
@@ -204,6 +215,8 @@ impl Violation {
             Self::UserInfoSubject | Self::UserInfoUnsigned => "OIDC Core 5.3.2",
             Self::DpopNonce { .. } => "RFC 9449 section 8",
             Self::SubjectChanged => "OIDC Core 12.2",
+            Self::LogoutRequest { .. } => "OIDC Back-Channel Logout 2.5",
+            Self::LogoutState => "OIDC RP-Initiated Logout 3",
         }
     }
 
@@ -235,6 +248,8 @@ impl Violation {
             Self::UserInfoUnsigned => "violation.userinfo_unsigned",
             Self::DpopNonce { .. } => "violation.dpop_nonce",
             Self::SubjectChanged => "violation.subject_changed",
+            Self::LogoutRequest { .. } => "violation.logout_request",
+            Self::LogoutState => "violation.logout_state",
         }
     }
 }
@@ -247,6 +262,8 @@ pub enum JwtKind {
     IdToken,
     /// A signed UserInfo answer (OIDC Core section 5.3.2).
     UserInfo,
+    /// A logout token (OpenID Connect Back-Channel Logout 1.0 section 2.4).
+    LogoutToken,
 }
 
 impl fmt::Display for JwtKind {
@@ -254,6 +271,7 @@ impl fmt::Display for JwtKind {
         formatter.write_str(match self {
             Self::IdToken => "ID token",
             Self::UserInfo => "signed UserInfo",
+            Self::LogoutToken => "logout token",
         })
     }
 }
@@ -328,6 +346,18 @@ pub enum JwtFault {
     /// The user's authentication is older than was asked for.
     #[error("the user authenticated too long ago (auth_time)")]
     AuthTime,
+    /// A logout token has a `nonce`, as an ID token has.
+    #[error("it has a nonce, which a logout token never has")]
+    ForeignNonce,
+    /// Its `events` do not have that of a back-channel logout.
+    #[error("its events have no back-channel logout")]
+    LogoutEvent,
+    /// Its `events` have that of a back-channel logout, and its value is no JSON object.
+    #[error("its back-channel logout event is no JSON object")]
+    LogoutEventValue,
+    /// A logout token has neither `sub` nor `sid`: it says nobody whom to log out.
+    #[error("it names neither a user (sub) nor a session (sid)")]
+    NobodyNamed,
 }
 
 impl JwtFault {
@@ -345,14 +375,17 @@ impl JwtFault {
             Self::MissingClaim(_) | Self::MalformedClaim(_) => match kind {
                 JwtKind::IdToken => "OIDC Core 2",
                 JwtKind::UserInfo => "OIDC Core 5.3.2",
+                JwtKind::LogoutToken => "OIDC Back-Channel Logout 2.4",
             },
             Self::Issuer => match kind {
                 JwtKind::IdToken => "OIDC Core 3.1.3.7-2",
                 JwtKind::UserInfo => "OIDC Core 5.3.2",
+                JwtKind::LogoutToken => "OIDC Back-Channel Logout 2.6",
             },
             Self::Audience | Self::FurtherAudience => match kind {
                 JwtKind::IdToken => "OIDC Core 3.1.3.7-3",
                 JwtKind::UserInfo => "OIDC Core 5.3.2",
+                JwtKind::LogoutToken => "OIDC Back-Channel Logout 2.6",
             },
             Self::AuthorizedParty => "OIDC Core 3.1.3.7-5",
             Self::Expired => "OIDC Core 3.1.3.7-9",
@@ -361,6 +394,9 @@ impl JwtFault {
             Self::AccessTokenHash => "OIDC Core 3.1.3.8",
             Self::Acr => "OIDC Core 3.1.3.7-12",
             Self::AuthTime => "OIDC Core 3.1.3.7-13",
+            Self::ForeignNonce | Self::LogoutEvent | Self::LogoutEventValue | Self::NobodyNamed => {
+                "OIDC Back-Channel Logout 2.6"
+            }
         }
     }
 }

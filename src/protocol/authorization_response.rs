@@ -135,7 +135,8 @@ fn parts_of(raw: &str) -> (&str, &str) {
 
 type Pair = (Zeroizing<String>, Zeroizing<String>);
 
-fn pairs(text: &str) -> impl Iterator<Item = Result<Pair, Violation>> {
+/// The parameters of a query or a form, decoded.
+pub(crate) fn pairs(text: &str) -> impl Iterator<Item = Result<Pair, Violation>> {
     text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         Ok((decode(name)?, decode(value)?))
@@ -189,6 +190,11 @@ impl Unchecked {
             "id_token" => once(&mut self.foreign, "id_token", "id_token"),
             _ => Ok(()),
         }
+    }
+
+    /// Whether this `state` came, compared in constant time.
+    pub(crate) fn has_state(&self, sent: &State) -> bool {
+        self.state.as_ref() == Some(sent)
     }
 
     /// A parameter in the fragment: `response_mode` is `query`, so none was asked for there.

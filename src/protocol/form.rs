@@ -59,6 +59,13 @@ impl Form {
         self
     }
 
+    /// The fields, in their order.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields
+            .iter()
+            .map(|(name, value)| (&**name, value.as_str()))
+    }
+
     /// The body of the request.
     pub(crate) fn encode(&self) -> String {
         let mut serializer = form_urlencoded::Serializer::new(String::new());

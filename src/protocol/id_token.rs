@@ -202,7 +202,7 @@ fn verify(
     // 3, 4, 5
     audience(claims, registered)?;
     // 9, 10
-    times(claims, now)?;
+    times(claims, ID_TOKEN_MAX_AGE, now)?;
     let subject = subject(claims)?;
     let access_token = match occasion {
         Occasion::Login {
@@ -248,6 +248,16 @@ pub(crate) fn issuer(claims: &Claims, registered: &Registered) -> Result<(), Jwt
 }
 
 pub(crate) fn audience(claims: &Claims, registered: &Registered) -> Result<(), JwtFault> {
+    let audiences = addressed(claims, registered)?;
+    match claims.text("azp")? {
+        Some(party) if party != registered.client_id => Err(JwtFault::AuthorizedParty),
+        None if audiences > 1 => Err(JwtFault::AuthorizedParty),
+        _ => Ok(()),
+    }
+}
+
+/// The client is among the audiences, and nobody who is not trusted; how many there are.
+pub(crate) fn addressed(claims: &Claims, registered: &Registered) -> Result<usize, JwtFault> {
     let audience = claims.audience()?;
     let client_id = registered.client_id.as_str();
     if !audience.contains(&client_id) {
@@ -260,17 +270,15 @@ pub(crate) fn audience(claims: &Claims, registered: &Registered) -> Result<(), J
                 .iter()
                 .any(|known| known == one)
     };
-    if !audience.iter().all(trusted) {
-        return Err(JwtFault::FurtherAudience);
-    }
-    match claims.text("azp")? {
-        Some(party) if party != client_id => Err(JwtFault::AuthorizedParty),
-        None if audience.len() > 1 => Err(JwtFault::AuthorizedParty),
-        _ => Ok(()),
+    if audience.iter().all(trusted) {
+        Ok(audience.len())
+    } else {
+        Err(JwtFault::FurtherAudience)
     }
 }
 
-fn times(claims: &Claims, now: Timestamp) -> Result<(), JwtFault> {
+/// `exp` and `iat` are there, `nbf` may be; the token was issued at most `max_age` seconds ago.
+pub(crate) fn times(claims: &Claims, max_age: i64, now: Timestamp) -> Result<(), JwtFault> {
     if now
         >= claims
             .required_seconds("exp")?
@@ -280,7 +288,7 @@ fn times(claims: &Claims, now: Timestamp) -> Result<(), JwtFault> {
     }
     let issued_at = claims.required_seconds("iat")?;
     issued_recently(issued_at, now)?;
-    if now.seconds_since(issued_at) > ID_TOKEN_MAX_AGE {
+    if now.seconds_since(issued_at) > max_age {
         return Err(JwtFault::IssuedTooLongAgo);
     }
     match claims.seconds("nbf")? {
@@ -298,9 +306,12 @@ fn issued_recently(at: Timestamp, now: Timestamp) -> Result<(), JwtFault> {
     }
 }
 
-/// IDT-sub
 fn subject(claims: &Claims) -> Result<&str, JwtFault> {
-    let subject = claims.required_text("sub")?;
+    sound_subject(claims.required_text("sub")?)
+}
+
+/// IDT-sub: 1 to 255 characters of ASCII.
+pub(crate) fn sound_subject(subject: &str) -> Result<&str, JwtFault> {
     if subject.is_empty() || subject.len() > 255 || !subject.is_ascii() {
         return Err(JwtFault::MalformedClaim("sub"));
     }

@@ -21,6 +21,7 @@ pub struct ServerMetadata {
     pub(crate) jwks_uri: Option<Url>,
     pub(crate) userinfo_endpoint: Option<Url>,
     pub(crate) revocation_endpoint: Option<Url>,
+    pub(crate) end_session_endpoint: Option<Url>,
 }
 
 impl ServerMetadata {
@@ -90,6 +91,7 @@ pub(crate) fn parse(issuer: &Issuer, body: &[u8]) -> Result<ServerMetadata, Viol
         jwks_uri: endpoint(&document, "jwks_uri")?,
         userinfo_endpoint: endpoint(&document, "userinfo_endpoint")?,
         revocation_endpoint: endpoint(&document, "revocation_endpoint")?,
+        end_session_endpoint: endpoint(&document, "end_session_endpoint")?,
         document,
     })
 }
@@ -167,7 +169,7 @@ mod tests {
         }
     }
 
-    /// SP-5.2.1-1, SP-5.4.2-1, META-5: every endpoint is https.
+    /// SP-5.2.1-1, SP-5.4.2-1, META-5, RPL-2: every endpoint is https.
     #[test]
     fn an_endpoint_without_tls_is_refused() {
         for member in [
@@ -177,6 +179,7 @@ mod tests {
             "jwks_uri",
             "userinfo_endpoint",
             "revocation_endpoint",
+            "end_session_endpoint",
         ] {
             let body =
                 format!(r#"{{"issuer":"https://as.example","{member}":"http://as.example/x"}}"#);

@@ -14,6 +14,7 @@ pub(crate) mod client_auth;
 pub(crate) mod dpop;
 pub(crate) mod form;
 pub(crate) mod id_token;
+pub(crate) mod logout;
 pub(crate) mod metadata;
 pub(crate) mod par;
 pub(crate) mod pkce;

@@ -15,16 +15,29 @@
 //! A store of your own (a database, another cache) implements the traits; the crate `fapi-testkit` has
 //! a contract test for each.
 
+mod file;
+mod key_file;
+#[cfg(feature = "keyring")]
+mod keyring;
 mod lock;
 mod memory;
+#[cfg(feature = "passphrase")]
+mod passphrase;
 mod record;
+#[cfg(feature = "redis")]
+mod redis;
 mod seal;
 mod stores;
 mod transaction;
 
+pub use file::FileStore;
+#[cfg(feature = "keyring")]
+pub use keyring::Keyring;
 pub use lock::{Lease, Locks};
 pub use memory::MemoryStore;
 pub use record::{Digest, Record, RecordKey, RecordKind, Records, Replace, Stored};
+#[cfg(feature = "redis")]
+pub use redis::{RedisStore, RedisStoreBuilder};
 pub use seal::{SealingKey, SealingKeys};
 pub(crate) use stores::About;
 pub use stores::Stores;

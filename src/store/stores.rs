@@ -1,11 +1,12 @@
 //! Everything a client keeps outside of itself, as one value.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::{Locks, MemoryStore, Records, SealingKeys, Transactions};
+use super::{FileStore, Locks, MemoryStore, Records, SealingKeys, Transactions};
 use crate::error::StoreError;
 
 /// What is sealed, and where it belongs. It is opened at that place alone.
@@ -51,6 +52,30 @@ impl Stores {
     {
         let store = Arc::new(store);
         Self::from_parts(store.clone(), store.clone(), store, sealing)
+    }
+
+    /// A folder of this machine, sealed with these keys: [`FileStore::open`] and
+    /// [`new`](Self::new).
+    ///
+    /// # Errors
+    /// Those of [`FileStore::open`].
+    pub fn files(folder: impl Into<PathBuf>, sealing: SealingKeys) -> Result<Self, StoreError> {
+        Ok(Self::new(FileStore::open(folder)?, sealing))
+    }
+
+    /// A folder of this machine, sealed with a key in the keyring of the operating system:
+    /// [`FileStore::open`], [`Keyring::os`](super::Keyring::os) and
+    /// [`Keyring::sealing_keys_for`](super::Keyring::sealing_keys_for). The service is the name of the
+    /// program, as its users see it in their keyring.
+    ///
+    /// # Errors
+    /// Those of the three.
+    #[cfg(feature = "keyring-os")]
+    pub async fn keyring(folder: impl Into<PathBuf>, service: &str) -> Result<Self, StoreError> {
+        let store = FileStore::open(folder)?;
+        let keyring = super::Keyring::os();
+        let keys = keyring.sealing_keys_for(&store, service).await?;
+        Ok(Self::new(store, keys))
     }
 
     /// Three stores, one for each, sealed with these keys. The locks must reach as far as the records

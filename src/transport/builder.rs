@@ -7,9 +7,9 @@ use std::time::Duration;
 use reqwest::redirect;
 
 use super::https::HttpsTransport;
-use super::tls::{self, Roots};
 use crate::crypto::Crypto;
 use crate::error::ConfigError;
+use crate::tls::{self, Roots};
 
 /// How long a connection may take to stand, unless the builder says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -83,7 +83,7 @@ impl HttpsTransportBuilder {
     /// [`ConfigError::Transport`] where the URL is none of a proxy.
     pub fn proxy(mut self, url: impl AsRef<str>) -> Result<Self, ConfigError> {
         // The library's own message would repeat the URL, and with it the password.
-        let malformed = || tls::error("the proxy's URL must be http:// or https:// and a host");
+        let malformed = || error("the proxy's URL must be http:// or https:// and a host");
         let url = url::Url::parse(url.as_ref()).map_err(|_| malformed())?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return Err(malformed());
@@ -131,8 +131,11 @@ impl HttpsTransportBuilder {
             Some(crypto) => crypto,
             None => Crypto::new()?,
         };
+        let mut tls = tls::config(&crypto, self.roots)?;
+        // The HTTP library does not set these for settings that are handed to it.
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::config(&crypto, self.roots)?)
+            .tls_backend_preconfigured(tls)
             // SP-5.2.1-1
             .https_only(true)
             // K-15, RFC 9700 section 4.12
@@ -161,9 +164,13 @@ impl HttpsTransportBuilder {
         }
         let http = builder
             .build()
-            .map_err(|error| tls::error(&error.without_url().to_string()))?;
+            .map_err(|failed| error(&failed.without_url().to_string()))?;
         Ok(HttpsTransport { http })
     }
+}
+
+fn error(text: &str) -> ConfigError {
+    ConfigError::Transport(text.to_owned())
 }
 
 impl fmt::Debug for HttpsTransportBuilder {

@@ -8,7 +8,6 @@ mod body;
 mod builder;
 mod fault;
 mod https;
-mod tls;
 
 use std::fmt;
 use std::sync::Arc;

@@ -113,6 +113,19 @@ impl Browser {
         self.send(Method::GET, &url, String::new()).await
     }
 
+    /// Posts a form to `url`, as a page of the client's does, and returns whatever the server answers.
+    ///
+    /// # Errors
+    /// Where the server can't be reached.
+    pub async fn post(&self, url: &str, fields: &[(&str, &str)]) -> io::Result<BrowserAnswer> {
+        let url = Url::parse(url).map_err(io::Error::other)?;
+        let form: Form = fields
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        self.send(Method::POST, &url, form::encode(&form)).await
+    }
+
     async fn decide(&self, url: &str, decision: &str) -> String {
         let answer = self.visit(url).await.expect("the server can be reached");
         if let Some(page) = self.page(url, &answer) {

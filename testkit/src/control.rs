@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::fault::Fault;
 use crate::misbehaviour::{Document, Misbehaviour};
 use crate::net::answer::Answer;
+use crate::provider::logout;
 use crate::record::Endpoint;
 use crate::server::TestServer;
 use crate::state::lock;
@@ -38,6 +39,14 @@ impl TestServer {
         mutator: impl Fn(&mut Map<String, Value>, &mut Map<String, Value>) + Send + Sync + 'static,
     ) {
         lock(&self.state.misbehaviour).mutate_id_token(Arc::new(mutator));
+    }
+
+    /// Changes the header and the claims of every logout token before it is signed.
+    pub fn mutate_logout_token(
+        &self,
+        mutator: impl Fn(&mut Map<String, Value>, &mut Map<String, Value>) + Send + Sync + 'static,
+    ) {
+        lock(&self.state.misbehaviour).mutate_logout_token(Arc::new(mutator));
     }
 
     /// Changes every successful token response.
@@ -190,6 +199,25 @@ impl TestServer {
                 .is_some_and(|token| !token.revoked && !grants.grant(token.grant).revoked)
         };
         grants.live(token, now).is_ok() || refresh()
+    }
+
+    /// Signs a logout token for a client, with a fresh `jti` and a life of two minutes (Back-Channel Logout
+    /// 1.0 section 2.4). It names the user, the session, both, or, to be refused, neither. The test posts
+    /// it to the client under test.
+    #[must_use]
+    pub fn logout_token(
+        &self,
+        client_id: &str,
+        subject: Option<&str>,
+        session_id: Option<&str>,
+    ) -> String {
+        logout::token(&self.state, client_id, subject, session_id)
+    }
+
+    /// The `sid` of the last login of a user at a client, as its ID tokens have it.
+    #[must_use]
+    pub fn sid_of(&self, client_id: &str, user: &str) -> Option<String> {
+        lock(&self.state.grants).sid_of(client_id, user)
     }
 
     /// Forgets all DPoP nonces, so that every client is challenged again.

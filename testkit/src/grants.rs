@@ -91,6 +91,18 @@ impl Grants {
         &self.given[id]
     }
 
+    /// The session of the last login of a user at a client.
+    pub(crate) fn sid_of(&self, client_id: &str, user: &str) -> Option<String> {
+        let login = |grant: &&Grant| {
+            grant.signed_in.is_some() && grant.client_id == client_id && grant.subject == user
+        };
+        self.given
+            .iter()
+            .rev()
+            .find(login)
+            .map(|grant| grant.sid.clone())
+    }
+
     /// Revokes a grant with all its tokens.
     pub(crate) fn revoke(&mut self, id: usize) {
         self.given[id].revoked = true;

@@ -48,7 +48,9 @@
 //!   where there is a token and only there, and a `nonce` of the role that asks;
 //! * codes once, for 60 seconds, for the key and client that asked; a second use takes back what
 //!   the first one gave;
-//! * access tokens under the scheme `DPoP` alone, with a proof by the key they are bound to.
+//! * access tokens under the scheme `DPoP` alone, with a proof by the key they are bound to;
+//! * at the logout that a client asks for: an ID token of its own as the hint, a registered
+//!   `post_logout_redirect_uri`, and nothing that does not belong there.
 //!
 //! Each refusal is recorded with its reason: see [`TestServer::refusals`].
 //!

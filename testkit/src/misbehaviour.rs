@@ -33,6 +33,7 @@ pub(crate) struct Misbehaviour {
     faults: Vec<Active>,
     documents: Vec<(Document, ValueMutator)>,
     id_token: Vec<JwtMutator>,
+    logout_token: Vec<JwtMutator>,
     authorization_response: Vec<PairsMutator>,
     queued: HashMap<Endpoint, VecDeque<Answer>>,
     standing: HashMap<Endpoint, Answer>,
@@ -55,6 +56,10 @@ impl Misbehaviour {
 
     pub(crate) fn mutate_id_token(&mut self, mutator: JwtMutator) {
         self.id_token.push(mutator);
+    }
+
+    pub(crate) fn mutate_logout_token(&mut self, mutator: JwtMutator) {
+        self.logout_token.push(mutator);
     }
 
     pub(crate) fn mutate_authorization_response(&mut self, mutator: PairsMutator) {
@@ -157,6 +162,17 @@ impl State {
         claims: &mut Map<String, Value>,
     ) {
         let mutators = lock(&self.misbehaviour).id_token.clone();
+        for mutator in mutators {
+            mutator(header, claims);
+        }
+    }
+
+    pub(crate) fn mutate_logout_token(
+        &self,
+        header: &mut Map<String, Value>,
+        claims: &mut Map<String, Value>,
+    ) {
+        let mutators = lock(&self.misbehaviour).logout_token.clone();
         for mutator in mutators {
             mutator(header, claims);
         }

@@ -27,6 +27,8 @@ pub enum Endpoint {
     UserInfo,
     /// Revocation.
     Revocation,
+    /// Where the browser goes to be signed out.
+    EndSession,
     /// The resource server, any path.
     Api,
     /// Any other path of the authorization server.

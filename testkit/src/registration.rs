@@ -23,6 +23,7 @@ pub struct Registration {
     pub(crate) client_id: String,
     pub(crate) keys: Vec<Value>,
     pub(crate) redirect_uris: Vec<String>,
+    pub(crate) post_logout_redirect_uris: Vec<String>,
     pub(crate) scopes: Option<Vec<String>>,
     pub(crate) algorithms: Vec<Alg>,
     pub(crate) grant_types: Vec<String>,
@@ -37,6 +38,7 @@ impl Registration {
             client_id: client_id.to_owned(),
             keys: Vec::new(),
             redirect_uris: Vec::new(),
+            post_logout_redirect_uris: Vec::new(),
             scopes: None,
             algorithms: Alg::ALL.to_vec(),
             grant_types: ["authorization_code", "refresh_token", "client_credentials"]
@@ -86,12 +88,20 @@ impl Registration {
     /// Where the URI is neither https nor http on a loopback IP address (SP-5.3.2.2-8).
     #[must_use]
     pub fn redirect_uri(mut self, uri: &str) -> Self {
-        let https = Url::parse(uri).is_ok_and(|url| url.scheme() == "https");
-        assert!(
-            https || loopback(uri).is_some(),
-            "`{uri}` is neither https nor loopback"
-        );
+        assert!(is_secure(uri), "`{uri}` is neither https nor loopback");
         self.redirect_uris.push(uri.to_owned());
+        self
+    }
+
+    /// Adds an address to which the browser may come back after a logout. It is compared as text (RP-Initiated
+    /// Logout 1.0 section 3.1).
+    ///
+    /// # Panics
+    /// Where the URI is neither https nor http on a loopback IP address.
+    #[must_use]
+    pub fn post_logout_redirect_uri(mut self, uri: &str) -> Self {
+        assert!(is_secure(uri), "`{uri}` is neither https nor loopback");
+        self.post_logout_redirect_uris.push(uri.to_owned());
         self
     }
 
@@ -126,11 +136,21 @@ impl Registration {
         })
     }
 
+    pub(crate) fn allows_return(&self, uri: &str) -> bool {
+        self.post_logout_redirect_uris
+            .iter()
+            .any(|registered| registered == uri)
+    }
+
     pub(crate) fn allows_scope(&self, scope: &str) -> bool {
         self.scopes
             .as_ref()
             .is_none_or(|allowed| allowed.iter().any(|other| other == scope))
     }
+}
+
+fn is_secure(uri: &str) -> bool {
+    Url::parse(uri).is_ok_and(|url| url.scheme() == "https") || loopback(uri).is_some()
 }
 
 /// A loopback redirect URI with the port taken out; `None` for any other.

@@ -46,6 +46,11 @@ const NEEDS: &[Need] = &[
         probe: ("mvn", &["--version"]),
         packages: &["maven"],
     },
+    Need {
+        name: "Redis",
+        probe: ("redis-server", &["--version"]),
+        packages: &["redis-server"],
+    },
 ];
 
 pub(crate) fn run() -> Outcome {

@@ -10,7 +10,9 @@ use crate::run::{self, Outcome};
 use crate::source::{self, File, module_of};
 
 /// Rooms that every other may use, and that use one another without a circle.
-const GROUND: &[&str] = &["profile", "secret", "time", "error", "crypto", "future"];
+const GROUND: &[&str] = &[
+    "profile", "secret", "time", "error", "crypto", "future", "tls",
+];
 
 /// A room, and the rooms beside the ground that it may use.
 const ROOMS: &[(&str, &[&str])] = &[
@@ -34,15 +36,24 @@ const ROOMS: &[(&str, &[&str])] = &[
 const NAMES: &[(&str, &[&str])] = &[
     (
         "rustls",
-        &["jose", "transport", "keys", "crypto", "rustls_0_23"],
+        &["jose", "transport", "keys", "crypto", "tls", "rustls_0_23"],
     ),
     ("reqwest", &["transport"]),
-    ("rustls_platform_verifier", &["transport"]),
+    ("rustls_platform_verifier", &["tls"]),
+    ("tokio_rustls", &["store"]),
+    ("redis", &["store"]),
     ("p256", &["jose", "keys"]),
     ("josekit", &["jose"]),
+    ("chacha20poly1305", &["store"]),
+    ("argon2", &["store"]),
+    ("keyring_core", &["store"]),
+    ("zbus_secret_service_keyring_store", &["store"]),
+    ("apple_native_keyring_store", &["store"]),
+    ("windows_native_keyring_store", &["store"]),
     // No room that makes or reads messages has a clock, randomness or a runtime of its own.
     ("SystemTime", &["time"]),
-    ("Instant", &["time"]),
+    // What a store measures are lives and delays of its own.
+    ("Instant", &["time", "store"]),
     ("rand", &["secret", "jose"]),
     ("tokio", &["client", "transport", "store"]),
 ];

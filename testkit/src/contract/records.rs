@@ -125,6 +125,6 @@ async fn is_absent(store: &dyn Records, key: &RecordKey, promise: &str) {
     assert!(stored.is_none(), "{promise}: there is {stored:?}");
 }
 
-fn refused<T: std::fmt::Debug>(outcome: Result<T, StoreError>, with: &StoreError, promise: &str) {
+fn refused<T: std::fmt::Debug>(outcome: &Result<T, StoreError>, with: &StoreError, promise: &str) {
     assert_eq!(outcome.as_ref().err(), Some(with), "{promise}: {outcome:?}");
 }

@@ -125,6 +125,14 @@ fn visit(state: &State, request: &Request) -> Result<(String, Pushed), String> {
     Ok((request_uri.to_owned(), pushed))
 }
 
+/// What the browser is known by.
+pub(super) fn cookie(request: &Request) -> Option<&str> {
+    let cookies = request.header("cookie")?;
+    cookies
+        .split("; ")
+        .find_map(|pair| pair.strip_prefix(COOKIE)?.strip_prefix('='))
+}
+
 /// The sign-in that the browser has already, if it serves for this request.
 fn still_signed_in(
     state: &State,
@@ -132,11 +140,7 @@ fn still_signed_in(
     pushed: &Pushed,
     user: Option<&str>,
 ) -> Option<SignedIn> {
-    let cookies = request.header("cookie")?;
-    let cookie = cookies
-        .split("; ")
-        .find_map(|pair| pair.strip_prefix(COOKIE)?.strip_prefix('='))?;
-    let login = lock(&state.grants).browsers.get(cookie)?.clone();
+    let login = lock(&state.grants).browsers.get(cookie(request)?)?.clone();
     let prompt = form::value(&pushed.form, "prompt").unwrap_or_default();
     let max_age = form::value(&pushed.form, "max_age").and_then(|age| age.parse::<i64>().ok());
     let fits = user.is_none_or(|user| user == login.user)
@@ -328,7 +332,7 @@ fn consent_html(state: &State, pushed: &Pushed, page: &str) -> String {
     )
 }
 
-fn error_page(state: &State, endpoint: Endpoint, reason: &str) -> Reply {
+pub(super) fn error_page(state: &State, endpoint: Endpoint, reason: &str) -> Reply {
     state.refused(endpoint, reason);
     let html = format!(
         "<!doctype html><title>Refused</title><p>{}</p>",

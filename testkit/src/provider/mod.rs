@@ -2,6 +2,7 @@
 
 pub(crate) mod authorize;
 pub(crate) mod id_token;
+pub(crate) mod logout;
 pub(crate) mod metadata;
 pub(crate) mod par;
 pub(crate) mod revocation;
@@ -28,6 +29,7 @@ pub(crate) fn route(state: &State, path: &str) -> Endpoint {
         Some("/token") => Endpoint::Token,
         Some("/userinfo") => Endpoint::UserInfo,
         Some("/revoke") => Endpoint::Revocation,
+        Some("/logout") => Endpoint::EndSession,
         _ => Endpoint::Other,
     }
 }
@@ -51,7 +53,7 @@ pub(crate) fn answer(state: &State, request: &Request) -> Reply {
     let endpoint = request.endpoint;
     let methods: &[Method] = match endpoint {
         Endpoint::Metadata | Endpoint::Jwks | Endpoint::Authorization => &[Method::GET],
-        Endpoint::UserInfo => &[Method::GET, Method::POST],
+        Endpoint::UserInfo | Endpoint::EndSession => &[Method::GET, Method::POST],
         Endpoint::Par | Endpoint::Token | Endpoint::Revocation | Endpoint::Consent => {
             &[Method::POST]
         }
@@ -79,6 +81,7 @@ pub(crate) fn answer(state: &State, request: &Request) -> Reply {
             .unwrap_or_else(|refusal| refusal.into_challenge(state, endpoint)),
         Endpoint::Revocation => revocation::answer(state, request)
             .unwrap_or_else(|refusal| refusal.into_json(state, endpoint)),
+        Endpoint::EndSession => logout::end_session(state, request),
         Endpoint::Api | Endpoint::Other => Reply::empty(StatusCode::NOT_FOUND),
     }
 }

@@ -3,6 +3,7 @@
 mod contracts;
 mod faults;
 mod flow;
+mod logout;
 mod over_time;
 mod party;
 mod strict;

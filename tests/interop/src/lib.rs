@@ -3,6 +3,7 @@
 //! [`NodeProvider`] runs the npm package `oidc-provider`, [`Keycloak`] the server of that name. Each
 //! installs itself below `target/interop` the first time, starts on free ports of the loopback
 //! interface with a certificate of its own [`Pki`], and dies with the process that started it.
+//! [`Redis`] runs the `redis-server` of the system in the same way.
 //! [`Browser`] is the user: it fills in their login and consent pages. [`Program`] is a program that
 //! logs the user in.
 //!
@@ -18,6 +19,7 @@ mod node;
 mod pki;
 mod process;
 mod program;
+mod redis;
 mod registration;
 mod setup;
 
@@ -27,4 +29,5 @@ pub use keycloak::Keycloak;
 pub use node::NodeProvider;
 pub use pki::Pki;
 pub use program::{Program, Running};
+pub use redis::{Monitor, Redis};
 pub use registration::{REDIRECT_URI, Registration};

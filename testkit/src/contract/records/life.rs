@@ -123,7 +123,7 @@ async fn is_gone(store: &dyn Records, key: &RecordKey, version: u64) {
     let outcome = store
         .replace(key, replacing(version, record(b"late")))
         .await;
-    refused(outcome, &StoreError::Conflict, promise);
+    refused(&outcome, &StoreError::Conflict, promise);
     let outcome = store.delete(key, Some(version)).await;
     assert_eq!(outcome, Ok(()), "{promise}, and can be deleted");
     let version = create(store, key, record(b"again")).await;

@@ -22,7 +22,7 @@ pub async fn a_record_is_created_once(store: &dyn Records) {
     holds(store, &key, version, b"first", "a record was created").await;
     let promise = "a record is not created over another";
     let outcome = store.create(&key, record(b"second")).await;
-    refused(outcome, &StoreError::Exists, promise);
+    refused(&outcome, &StoreError::Exists, promise);
     holds(store, &key, version, b"first", promise).await;
     delete(store, &key).await;
 }
@@ -53,7 +53,7 @@ pub async fn the_expected_version_is_replaced(store: &dyn Records) {
     let promise = "a record is not replaced by a writer that read another version";
     for stale in [first, second.wrapping_add(1_000_000)] {
         let outcome = store.replace(&key, replacing(stale, record(b"late"))).await;
-        refused(outcome, &StoreError::Conflict, promise);
+        refused(&outcome, &StoreError::Conflict, promise);
         holds(store, &key, second, b"second", promise).await;
     }
     delete(store, &key).await;
@@ -62,7 +62,7 @@ pub async fn the_expected_version_is_replaced(store: &dyn Records) {
         let outcome = store
             .replace(&key, replacing(expected, record(b"late")))
             .await;
-        refused(outcome, &StoreError::Conflict, promise);
+        refused(&outcome, &StoreError::Conflict, promise);
         is_absent(store, &key, promise).await;
     }
 }
@@ -136,14 +136,14 @@ pub async fn a_late_writer_is_fenced_off(store: &dyn Records) {
 
     let promise = "a lower fence is refused";
     let outcome = store.replace(&key, with(version, Some(5), b"five")).await;
-    refused(outcome, &StoreError::Fenced, promise);
+    refused(&outcome, &StoreError::Fenced, promise);
     holds(store, &key, version, b"seven", promise).await;
 
     let version = replace(store, &key, with(version, None, b"none")).await;
     holds(store, &key, version, b"none", "a write without a fence").await;
     let promise = "the fence is remembered across a write without one";
     let outcome = store.replace(&key, with(version, Some(5), b"five")).await;
-    refused(outcome, &StoreError::Fenced, promise);
+    refused(&outcome, &StoreError::Fenced, promise);
     holds(store, &key, version, b"none", promise).await;
 
     let version = replace(store, &key, with(version, Some(7), b"seven")).await;
@@ -153,7 +153,7 @@ pub async fn a_late_writer_is_fenced_off(store: &dyn Records) {
     // As text, 9 is more than 10.
     let promise = "the highest fence counts";
     let outcome = store.replace(&key, with(version, Some(9), b"nine")).await;
-    refused(outcome, &StoreError::Fenced, promise);
+    refused(&outcome, &StoreError::Fenced, promise);
     holds(store, &key, version, b"ten", promise).await;
     delete(store, &key).await;
 }
@@ -174,7 +174,7 @@ pub async fn a_record_is_deleted(store: &dyn Records) {
 
     let promise = "a record is not deleted by a writer that read another version";
     let outcome = store.delete(&key, Some(stale)).await;
-    refused(outcome, &StoreError::Conflict, promise);
+    refused(&outcome, &StoreError::Conflict, promise);
     holds(store, &key, version, b"second", promise).await;
 
     let outcome = store.delete(&key, Some(version)).await;

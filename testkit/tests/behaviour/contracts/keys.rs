@@ -62,7 +62,7 @@ impl Signer for KeyInMemory {
 }
 
 struct Keys {
-    keys: Mutex<HashMap<String, Arc<KeyInMemory>>>,
+    made: Mutex<HashMap<String, Arc<KeyInMemory>>>,
     one: Arc<KeyInMemory>,
     fault: Fault,
 }
@@ -70,7 +70,7 @@ struct Keys {
 impl Keys {
     fn with(fault: Fault) -> Self {
         Self {
-            keys: Mutex::default(),
+            made: Mutex::default(),
             one: KeyInMemory::make(Algorithm::Es256),
             fault,
         }
@@ -91,7 +91,7 @@ impl Keys {
         if lacks {
             return Err(KeyError::StoreLacks(algorithm));
         }
-        let mut keys = self.keys.lock().unwrap();
+        let mut keys = self.made.lock().unwrap();
         let place = self.place(name);
         match (keys.get(&place), self.fault) {
             (Some(known), Fault::CreateOpens) => return Ok(known.clone()),
@@ -112,7 +112,7 @@ impl Keys {
     }
 
     fn find(&self, name: &KeyName) -> Result<Arc<KeyInMemory>, KeyError> {
-        let keys = self.keys.lock().unwrap();
+        let keys = self.made.lock().unwrap();
         match (keys.get(&self.place(name)), self.fault) {
             (Some(_), Fault::OtherKeyOpened) => Ok(self.one.clone()),
             (Some(key), _) => Ok(key.clone()),
@@ -127,7 +127,7 @@ impl Keys {
         if self.fault == Fault::DeleteKeeps {
             return Ok(());
         }
-        let forgotten = self.keys.lock().unwrap().remove(&self.place(name));
+        let forgotten = self.made.lock().unwrap().remove(&self.place(name));
         match (forgotten, self.fault) {
             (None, Fault::DeleteMissing) => Err(KeyError::Missing {
                 name: name.to_string(),
@@ -164,7 +164,7 @@ impl KeyStore for Keys {
 async fn a_sound_store_keeps_the_contract() {
     let store = Keys::with(Fault::None);
     key_store_contract(&store).await;
-    assert!(store.keys.lock().unwrap().is_empty(), "keys are left");
+    assert!(store.made.lock().unwrap().is_empty(), "keys are left");
 }
 
 /// A store of keys with a fault in any call is found out.

@@ -10,7 +10,7 @@ use super::session::Session;
 use super::tokens::{Cell, Grant, Tokens};
 use super::transactions::{Taken, Transaction};
 use super::{dpop_keys, ended, kept};
-use crate::error::{Endpoint, Error, JwtFault, Violation};
+use crate::error::{Endpoint, Error, JwtFault, SignInAgain, Violation};
 use crate::protocol::authorization_response::Response;
 use crate::protocol::id_token::{self, IdToken, Occasion};
 use crate::protocol::token::{self, TokenResponse};
@@ -78,7 +78,9 @@ async fn kept(
             Ok(Session::new(core.clone(), cell))
         }
         Err((cell, error)) => {
-            drop(ended::log_out(core, &Arc::new(cell)).await);
+            // Nobody has seen this session: there is no end of it to tell of.
+            let _ = cell.end(SignInAgain::LoggedOut);
+            drop(ended::give_back(core, &Arc::new(cell)).await);
             Err(error.into())
         }
     }

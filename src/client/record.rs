@@ -267,3 +267,6 @@ pub(crate) mod kept_list {
         Ok(texts.into_iter().map(T::from_text).collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

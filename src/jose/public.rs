@@ -2,8 +2,12 @@
 
 use std::fmt;
 
+#[cfg(feature = "pkcs11")]
+use p256::pkcs8::der::{Decode, asn1::AnyRef};
 use serde_json::{Map, Value};
 
+#[cfg(feature = "pkcs11")]
+use super::der::Curve;
 use super::material::Material;
 use super::{base64url, kind, members, pem, provider, sha256};
 use crate::crypto::Crypto;
@@ -58,6 +62,27 @@ impl PublicJwk {
     pub fn from_pem(spki_pem: &str) -> Result<Self, KeyError> {
         let block = pem::public_key(spki_pem)?;
         Material::from_spki(&block.der).map(Self::from)
+    }
+
+    /// A `SubjectPublicKeyInfo` in DER.
+    #[cfg(feature = "pkcs11")]
+    pub(crate) fn from_spki(spki: &[u8]) -> Result<Self, KeyError> {
+        Material::from_spki(spki).map(Self::from)
+    }
+
+    /// The curve as `ECParameters` in DER (RFC 3279 section 2.3.5), and the point on it.
+    #[cfg(feature = "pkcs11")]
+    pub(crate) fn from_ec(parameters: &[u8], point: &[u8]) -> Result<Self, KeyError> {
+        let curve =
+            AnyRef::from_der(parameters).map_err(|_| KeyError::Malformed("it names no curve"))?;
+        kind::p256_alone(Curve::read(curve))?;
+        Material::p256(point).map(Self::from)
+    }
+
+    /// Modulus and exponent of an RSA key, big-endian.
+    #[cfg(feature = "pkcs11")]
+    pub(crate) fn from_rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyError> {
+        Material::rsa(modulus, exponent).map(Self::from)
     }
 
     /// Names the key. A key without a name of its own goes by its thumbprint.

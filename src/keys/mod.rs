@@ -1,11 +1,15 @@
 //! The client's keys: what signs for it, and the set that it publishes.
 
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
 mod prove;
 mod set;
 mod signer;
 mod software;
 mod store;
 
+#[cfg(feature = "pkcs11")]
+pub use pkcs11::{Pkcs11Builder, Pkcs11Keys};
 use prove::prove;
 pub use set::KeySet;
 pub use signer::{Signature, Signer};

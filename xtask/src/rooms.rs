@@ -44,7 +44,8 @@ const NAMES: &[(&str, &[&str])] = &[
     ("SystemTime", &["time"]),
     ("Instant", &["time"]),
     ("rand", &["secret", "jose"]),
-    ("tokio", &["client", "transport", "store"]),
+    ("tokio", &["client", "transport", "store", "keys"]),
+    ("cryptoki", &["keys"]),
 ];
 
 /// What the head of `src/lib.rs` must say, so that clippy sees what this file does not.

@@ -3,6 +3,7 @@
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod prove;
+mod sealed;
 mod set;
 mod signer;
 mod software;
@@ -11,6 +12,7 @@ mod store;
 #[cfg(feature = "pkcs11")]
 pub use pkcs11::{Pkcs11Builder, Pkcs11Keys};
 use prove::prove;
+pub use sealed::SealedKeys;
 pub use set::KeySet;
 pub use signer::{Signature, Signer};
 pub use software::SoftwareKey;

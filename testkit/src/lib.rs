@@ -60,6 +60,11 @@
 //! bodies without end, lost answers. [`TestServer::hold`] makes requests wait, so that a test can
 //! let things happen in between without sleeping.
 //!
+//! # Contracts
+//!
+//! [`contract`] tests what the traits of `fapi-client` promise, on an implementation of yours: transports,
+//! signers, and stores of logins, records, locks and keys.
+//!
 //! # What it is built of
 //!
 //! The servers use no code of any client. They verify ES256 with `p256`, Ed25519 with

@@ -46,6 +46,11 @@ const NEEDS: &[Need] = &[
         probe: ("mvn", &["--version"]),
         packages: &["maven"],
     },
+    Need {
+        name: "SoftHSM2",
+        probe: ("softhsm2-util", &["--version"]),
+        packages: &["softhsm2"],
+    },
 ];
 
 pub(crate) fn run() -> Outcome {

@@ -3,6 +3,7 @@
 //! [`NodeProvider`] runs the npm package `oidc-provider`, [`Keycloak`] the server of that name. Each
 //! installs itself below `target/interop` the first time, starts on free ports of the loopback
 //! interface with a certificate of its own [`Pki`], and dies with the process that started it.
+//! [`SoftHsm`] is a PKCS#11 token in a folder.
 //! [`Browser`] is the user: it fills in their login and consent pages. [`Program`] is a program that
 //! logs the user in.
 //!
@@ -20,6 +21,7 @@ mod process;
 mod program;
 mod registration;
 mod setup;
+mod softhsm;
 
 pub use browser::{Answer, Browser, User};
 pub use key::{Algorithm, ClientKey};
@@ -28,3 +30,4 @@ pub use node::NodeProvider;
 pub use pki::Pki;
 pub use program::{Program, Running};
 pub use registration::{REDIRECT_URI, Registration};
+pub use softhsm::SoftHsm;

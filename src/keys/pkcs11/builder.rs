@@ -8,7 +8,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::Pkcs11Keys;
-use super::connection::{Token, Worker};
+use super::connection::Token;
 use super::gate::{Gate, PinSource};
 use super::module::Choice;
 use super::pool::Pool;
@@ -106,14 +106,13 @@ impl Pkcs11Builder {
             return refused("a token is used with 1 to 8 sessions");
         }
         let gate = Gate::new(self.source, self.once);
-        let token = Arc::new(Token::new(self.module, self.choice, gate));
-        let workers = token.clone();
-        let pool = Pool::start(self.sessions.into(), self.time_limit, move || {
-            Worker::new(workers.clone())
-        })?;
+        let token = Token::new(self.module.clone(), self.choice.clone(), gate);
+        let token = Arc::new(token);
+        let pool = Pool::start(self.sessions.into(), self.time_limit, move || token.clone())?;
         let keys = Pkcs11Keys {
             pool: Arc::new(pool),
-            token,
+            module: self.module,
+            choice: self.choice,
         };
         keys.check().await?;
         Ok(keys)

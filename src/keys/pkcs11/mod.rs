@@ -16,7 +16,8 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 pub use builder::Pkcs11Builder;
-use connection::{Token, Worker};
+use connection::Token;
+use module::Choice;
 use pool::Pool;
 
 use super::{KeyName, KeyStore, Signature, Signer};
@@ -43,6 +44,10 @@ use crate::profile::Algorithm;
 /// Calls fail with [`KeyError::Absent`], and work again once it is back: the slot is looked for anew, the
 /// PIN asked for, the key found again. Where the token that came back has another key of that name, it is
 /// [`KeyError::Mismatch`]; where it has none, [`KeyError::Missing`].
+///
+/// Some modules notice that a token is back only when they are initialized anew. That is done where this
+/// crate initialized the module and has no session open with another of its tokens. So let a part of the
+/// program that uses the same module by other means initialize it first: then it is never done.
 ///
 /// # Threads
 /// Each [session](Pkcs11Builder::sessions) has a thread, which waits for the token in place of the
@@ -92,8 +97,9 @@ use crate::profile::Algorithm;
 /// ```
 #[derive(Clone)]
 pub struct Pkcs11Keys {
-    pool: Arc<Pool<Worker>>,
-    token: Arc<Token>,
+    pool: Arc<Pool<Arc<Token>>>,
+    module: PathBuf,
+    choice: Choice,
 }
 
 impl Pkcs11Keys {
@@ -115,7 +121,7 @@ impl Pkcs11Keys {
         let wanted = name.clone();
         let public = self
             .pool
-            .run(move |worker| worker.attempt(|token| token.open_key(&wanted)))
+            .run(move |token| token.attempt(|session| session.open_key(&wanted)))
             .await?;
         Ok(self.key(name, public))
     }
@@ -125,8 +131,7 @@ impl Pkcs11Keys {
     /// # Errors
     /// As [`Pkcs11Builder::open`].
     pub async fn unlock(&self) -> Result<(), KeyError> {
-        self.token.gate.open(None);
-        self.check().await
+        self.log_in(None).await
     }
 
     /// Logs in with this PIN, after the token refused one or was away. It is wiped as soon as the token
@@ -135,14 +140,22 @@ impl Pkcs11Keys {
     /// # Errors
     /// As [`Pkcs11Builder::open`].
     pub async fn unlock_with(&self, pin: impl Into<Zeroizing<String>>) -> Result<(), KeyError> {
-        self.token.gate.open(Some(pin.into()));
-        self.check().await
+        self.log_in(Some(pin.into())).await
     }
 
     /// That the token is there and we are logged in.
     async fn check(&self) -> Result<(), KeyError> {
-        let check = |worker: &mut Worker| worker.attempt(|token| token.ensure_there());
+        let check = |token: &mut Arc<Token>| token.attempt(|session| session.ensure_there());
         self.pool.run(check).await
+    }
+
+    /// On a thread of the pool: another login may be waiting for somebody who types a PIN.
+    async fn log_in(&self, once: Option<Zeroizing<String>>) -> Result<(), KeyError> {
+        let log_in = |token: &mut Arc<Token>| {
+            token.gate.open(once);
+            token.attempt(|session| session.ensure_there())
+        };
+        self.pool.run(log_in).await
     }
 
     fn key(&self, name: &KeyName, public: PublicJwk) -> Arc<dyn Signer> {
@@ -162,8 +175,8 @@ impl KeyStore for Pkcs11Keys {
     ) -> BoxFuture<'a, Result<Arc<dyn Signer>, KeyError>> {
         Box::pin(async move {
             let wanted = name.clone();
-            let create = move |worker: &mut Worker| {
-                worker.attempt(|token| token.create_key(&wanted, algorithm))
+            let create = move |token: &mut Arc<Token>| {
+                token.attempt(|session| session.create_key(token, &wanted, algorithm))
             };
             Ok(self.key(name, self.pool.run(create).await?))
         })
@@ -177,7 +190,7 @@ impl KeyStore for Pkcs11Keys {
         Box::pin(async move {
             let name = name.clone();
             self.pool
-                .run(move |worker| worker.attempt(|token| token.delete_key(&name)))
+                .run(move |token| token.attempt(|session| session.delete_key(token, &name)))
                 .await
         })
     }
@@ -188,8 +201,8 @@ impl fmt::Debug for Pkcs11Keys {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Pkcs11Keys")
-            .field("module", &self.token.module)
-            .field("token", &self.token.choice)
+            .field("module", &self.module)
+            .field("token", &self.choice)
             .finish_non_exhaustive()
     }
 }
@@ -197,7 +210,7 @@ impl fmt::Debug for Pkcs11Keys {
 /// A key in the token. It is found by its name for each session, and held against the public half that
 /// it had when it was opened.
 struct TokenKey {
-    pool: Arc<Pool<Worker>>,
+    pool: Arc<Pool<Arc<Token>>>,
     name: KeyName,
     public: PublicJwk,
 }
@@ -215,8 +228,8 @@ impl Signer for TokenKey {
         Box::pin(async move {
             let (name, public) = (self.name.clone(), self.public.clone());
             let message = message.to_vec();
-            let sign = move |worker: &mut Worker| {
-                worker.attempt(|token| token.sign(&name, &public, &message))
+            let sign = move |token: &mut Arc<Token>| {
+                token.attempt(|session| session.sign(&name, &public, &message))
             };
             self.pool.run(sign).await.map(Signature::from_raw)
         })

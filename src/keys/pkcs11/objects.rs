@@ -1,13 +1,11 @@
 //! The keys in a token: found, signed with, made and deleted.
 
-use std::sync::PoisonError;
-
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 
-use super::connection::Connection;
+use super::connection::{Connection, Token};
 use super::fault::Fault;
 use super::public;
 use crate::error::KeyError;
@@ -55,12 +53,12 @@ impl Connection {
     /// Makes a key, and returns its public half.
     pub(super) fn create_key(
         &mut self,
+        token: &Token,
         name: &KeyName,
         algorithm: Algorithm,
     ) -> Result<PublicJwk, Fault> {
         let (generator, bits) = self.generator(algorithm)?;
-        let token = self.token.clone();
-        let _writing = token.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = token.writing();
         let exists = || {
             Fault::Final(KeyError::Exists {
                 name: name.as_str().to_owned(),
@@ -72,7 +70,7 @@ impl Connection {
         self.ensure_there()?;
         let id = random_bytes::<16>()?.to_vec();
         let (public, private) = templates(name, id, bits)?;
-        let writer = self.module.open_rw_session(self.slot)?;
+        let writer = self.module().open_rw_session(self.slot)?;
         let (public, private) = writer.generate_key_pair(&generator, &public, &private)?;
         token.changed();
         let outcome = match self.private_keys(name) {
@@ -90,16 +88,15 @@ impl Connection {
     }
 
     /// Deletes the key of that name, whether it is there or not.
-    pub(super) fn delete_key(&mut self, name: &KeyName) -> Result<(), Fault> {
-        let token = self.token.clone();
-        let _writing = token.writing.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn delete_key(&mut self, token: &Token, name: &KeyName) -> Result<(), Fault> {
+        let _writing = token.writing();
         let private = match self.private_key(name) {
             Ok(private) => private,
             Err(Fault::Final(KeyError::Missing { .. })) => return Ok(()),
             Err(fault) => return Err(fault),
         };
         let public = self.public_keys(private, name)?;
-        let writer = self.module.open_rw_session(self.slot)?;
+        let writer = self.module().open_rw_session(self.slot)?;
         // The private half at last, by which it is found: what is cut short can be done again.
         let outcome = public
             .into_iter()
@@ -239,7 +236,7 @@ impl Connection {
         if algorithm == Algorithm::Es256 {
             return Ok((generator, None));
         }
-        let most = self.module.get_mechanism_info(self.slot, kind)?;
+        let most = self.module().get_mechanism_info(self.slot, kind)?;
         let bits = RSA_BITS.min(most.max_key_size());
         // SP-5.4.1-2: a token that makes shorter ones makes none for FAPI 2.0.
         if bits < RSA_MIN_BITS {

@@ -70,12 +70,17 @@ impl PublicJwk {
         Material::from_spki(spki).map(Self::from)
     }
 
-    /// The curve as `ECParameters` in DER (RFC 3279 section 2.3.5), and the point on it.
+    /// SP-5.4.1-3: that `ECParameters` in DER (RFC 3279 section 2.3.5) name P-256.
     #[cfg(feature = "pkcs11")]
-    pub(crate) fn from_ec(parameters: &[u8], point: &[u8]) -> Result<Self, KeyError> {
+    pub(crate) fn ensure_p256(parameters: &[u8]) -> Result<(), KeyError> {
         let curve =
             AnyRef::from_der(parameters).map_err(|_| KeyError::Malformed("it names no curve"))?;
-        kind::p256_alone(Curve::read(curve))?;
+        kind::p256_alone(Curve::read(curve))
+    }
+
+    /// A point on P-256, uncompressed.
+    #[cfg(feature = "pkcs11")]
+    pub(crate) fn from_point(point: &[u8]) -> Result<Self, KeyError> {
         Material::p256(point).map(Self::from)
     }
 

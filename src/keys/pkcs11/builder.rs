@@ -107,7 +107,6 @@ impl Pkcs11Builder {
         }
         let gate = Gate::new(self.source, self.once);
         let token = Token::new(self.module.clone(), self.choice.clone(), gate);
-        let token = Arc::new(token);
         let pool = Pool::start(self.sessions.into(), self.time_limit, move || token.clone())?;
         let keys = Pkcs11Keys {
             pool: Arc::new(pool),

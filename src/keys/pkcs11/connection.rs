@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use cryptoki::context::Pkcs11;
 use cryptoki::mechanism::MechanismType;
@@ -13,10 +13,14 @@ use cryptoki::slot::Slot;
 
 use super::fault::{Fault, GONE};
 use super::gate::{self, Gate};
-use super::module::{ABSENT, Choice, Lease};
+use super::module::{self, Choice, Found, Lease};
 use crate::error::KeyError;
 use crate::jose::PublicJwk;
 use crate::keys::KeyName;
+
+/// The tokens of this process. One that is away keeps no session that would keep a module from being
+/// initialized anew.
+static TOKENS: Mutex<Vec<Weak<Token>>> = Mutex::new(Vec::new());
 
 /// A token, there or away.
 pub(super) struct Token {
@@ -33,19 +37,23 @@ pub(super) struct Token {
 }
 
 impl Token {
-    pub(super) fn new(module: PathBuf, choice: Choice, gate: Gate) -> Self {
-        Self {
+    pub(super) fn new(module: PathBuf, choice: Choice, gate: Gate) -> Arc<Self> {
+        let token = Arc::new(Self {
             module,
             choice,
             gate,
             idle: Mutex::default(),
             changes: AtomicU64::new(0),
             writing: Mutex::default(),
-        }
+        });
+        let mut tokens = TOKENS.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.retain(|token| token.strong_count() > 0);
+        tokens.push(Arc::downgrade(&token));
+        token
     }
 
-    /// Does something in a session. Where the session, the login or a handle is lost, opens a new
-    /// session, and does it once more.
+    /// Does something in a session. Where a handle is lost, looks the key up anew; where the session or
+    /// the login is lost, opens a new session; and does it once more.
     pub(super) fn attempt<T>(
         &self,
         task: impl Fn(&mut Connection) -> Result<T, Fault>,
@@ -53,14 +61,20 @@ impl Token {
         let idle = self.idle().pop();
         let mut connection = match idle {
             Some(connection) => connection,
-            None => self.connect(None)?,
+            None => self.connect()?,
         };
         let mut outcome = self.once(&mut connection, &task);
+        if matches!(outcome, Err(Fault::Handle)) {
+            connection.keys.clear();
+            let there = connection.ensure_there();
+            outcome = there.and_then(|()| self.once(&mut connection, &task));
+        }
         if matches!(outcome, Err(Fault::Lost(_))) {
-            connection = self.connect(Some(connection))?;
+            drop(connection);
+            connection = self.connect()?;
             outcome = self.once(&mut connection, &task);
         }
-        if !matches!(outcome, Err(Fault::Lost(_))) {
+        if !matches!(outcome, Err(Fault::Lost(_) | Fault::Handle)) {
             self.idle().push(connection);
         }
         outcome.map_err(Fault::into_error)
@@ -89,20 +103,33 @@ impl Token {
         task(connection)
     }
 
-    /// Opens a new session, before it closes the old one: with the last session the login ends, and the
-    /// PIN would be asked for where only a handle was lost.
-    fn connect(&self, old: Option<Connection>) -> Result<Connection, KeyError> {
-        let mut opened = Connection::open(self, false);
-        if matches!(opened, Err(Fault::Sessions(_))) && old.is_some() {
-            drop(old);
-            opened = Connection::open(self, false);
-        } else if matches!(opened, Err(Fault::Lost(KeyError::Absent(_)))) {
-            // No session with a token that is away is worth anything.
-            drop(old);
-            self.idle().clear();
-            opened = Connection::open(self, true);
+    /// Opens a session with the token, in whichever slot it is now.
+    fn connect(&self) -> Result<Connection, KeyError> {
+        let module = module::load(&self.module)?;
+        let found = match module.find(&self.choice) {
+            // Where another token of the module is there, the module is left as it is.
+            Err(Fault::Lost(KeyError::Absent(_))) if !self.others_are_there() => {
+                module.find_anew(&self.choice)
+            }
+            found => found,
+        };
+        found
+            .and_then(|found| Connection::open(self, found))
+            .map_err(Fault::into_error)
+    }
+
+    /// Closes the sessions with tokens of the module that are away, and says whether there are others.
+    fn others_are_there(&self) -> bool {
+        let tokens = TOKENS.lock().unwrap_or_else(PoisonError::into_inner);
+        let tokens: Vec<_> = tokens.iter().filter_map(Weak::upgrade).collect();
+        let of_the_module = tokens.iter().filter(|token| token.module == self.module);
+        let mut there = false;
+        for token in of_the_module {
+            let mut idle = token.idle();
+            idle.retain(|connection| connection.ensure_there().is_ok());
+            there |= !idle.is_empty();
         }
-        opened.map_err(Fault::into_error)
+        there
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
@@ -126,12 +153,8 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    fn open(token: &Token, anew: bool) -> Result<Self, Fault> {
-        let lease = Lease::take(&token.module)?;
-        if anew && !lease.initialize_anew() {
-            return Err(Fault::Lost(ABSENT));
-        }
-        let (slot, info) = lease.find(&token.choice)?;
+    fn open(token: &Token, found: Found) -> Result<Self, Fault> {
+        let Found { lease, slot, info } = found;
         // Signing reads; what writes opens a session of its own. Some tokens have few of those.
         let session = lease.pkcs11().open_ro_session(slot)?;
         token.gate.log_in(&session, &info)?;

@@ -7,11 +7,11 @@ use crate::error::KeyError;
 /// Why something did not work.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// What was known of the token is gone: its slot, the session, the login or a handle. A new session
-    /// may help; where it does not, this is the error.
+    /// What was known of the token is gone: its slot, the session or the login. A new session may help;
+    /// where it does not, this is the error.
     Lost(KeyError),
-    /// The token has no room for another session.
-    Sessions(KeyError),
+    /// A handle leads nowhere: the key was deleted, or the token is gone.
+    Handle,
     /// Another try does not help.
     Final(KeyError),
 }
@@ -22,7 +22,8 @@ pub(super) const GONE: KeyError = KeyError::Absent("the token was taken out");
 impl Fault {
     pub(super) fn into_error(self) -> KeyError {
         match self {
-            Self::Lost(error) | Self::Sessions(error) | Self::Final(error) => error,
+            Self::Lost(error) | Self::Final(error) => error,
+            Self::Handle => KeyError::Unavailable,
         }
     }
 }
@@ -50,14 +51,12 @@ impl From<Error> for Fault {
             RvError::SessionHandleInvalid
             | RvError::SessionClosed
             | RvError::UserNotLoggedIn
-            | RvError::KeyHandleInvalid
-            | RvError::ObjectHandleInvalid
             | RvError::OperationActive
             | RvError::CryptokiNotInitialized
             | RvError::DeviceError
             | RvError::GeneralError
             | RvError::FunctionFailed => Self::Lost(KeyError::Unavailable),
-            RvError::SessionCount => Self::Sessions(refused(&error)),
+            RvError::KeyHandleInvalid | RvError::ObjectHandleInvalid => Self::Handle,
             RvError::HostMemory
             | RvError::CantLock
             | RvError::Cancel
@@ -114,8 +113,6 @@ mod tests {
             RvError::SessionHandleInvalid,
             RvError::SessionClosed,
             RvError::UserNotLoggedIn,
-            RvError::KeyHandleInvalid,
-            RvError::ObjectHandleInvalid,
             RvError::OperationActive,
             RvError::CryptokiNotInitialized,
             RvError::DeviceError,
@@ -123,6 +120,9 @@ mod tests {
             RvError::FunctionFailed,
         ] {
             assert!(matches!(fault(code), Fault::Lost(KeyError::Unavailable)));
+        }
+        for code in [RvError::KeyHandleInvalid, RvError::ObjectHandleInvalid] {
+            assert!(matches!(fault(code), Fault::Handle));
         }
     }
 
@@ -147,7 +147,5 @@ mod tests {
         let error = fault(RvError::MechanismInvalid).into_error();
         let told = KeyError::Refused("MechanismInvalid by C_Sign".into());
         assert_eq!(error, told);
-        let sessions = fault(RvError::SessionCount);
-        assert!(matches!(sessions, Fault::Sessions(KeyError::Refused(_))));
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Gate {
 struct State {
     /// A PIN for one login.
     once: Option<Zeroizing<String>>,
+    /// Whether there ever was one.
+    had_one: bool,
     /// Why the token refused the last PIN.
     refused: Option<&'static str>,
 }
@@ -32,6 +34,7 @@ struct State {
 impl Gate {
     pub(super) fn new(source: Option<PinSource>, once: Option<Zeroizing<String>>) -> Self {
         let state = State {
+            had_one: once.is_some(),
             once,
             refused: None,
         };
@@ -46,6 +49,7 @@ impl Gate {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.refused = None;
         if once.is_some() {
+            state.had_one = true;
             state.once = once;
         }
     }
@@ -91,10 +95,13 @@ impl Gate {
             (Some(pin), _) => pin,
             (None, Some(source)) => source()?,
             (None, None) if token.protected_authentication_path() => return Ok(None),
-            (None, None) => {
+            (None, None) if state.had_one => {
                 return Err(KeyError::Pin(
                     "it is needed again and was given once; call unlock_with",
                 ));
+            }
+            (None, None) => {
+                return Err(KeyError::Pin("the token wants one, and none is set"));
             }
         };
         // A copy of its own length, so that no grown buffer is left behind. Both are wiped.

@@ -1,7 +1,5 @@
 //! The public half, as tokens write it.
 
-use std::borrow::Cow;
-
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectHandle};
 use cryptoki::session::Session;
 
@@ -69,7 +67,8 @@ impl Parts {
         let there = |part: &[u8]| !part.is_empty();
         let key = match kind {
             Algorithm::Es256 if there(&self.curve) && there(&self.point) => {
-                PublicJwk::from_ec(&self.curve, &uncompressed(&self.point)?)?
+                PublicJwk::ensure_p256(&self.curve)?;
+                PublicJwk::from_point(uncompressed(&self.point)?)?
             }
             Algorithm::Ps256 if there(&self.modulus) && there(&self.exponent) => {
                 PublicJwk::from_rsa(&self.modulus, &self.exponent)?
@@ -87,10 +86,10 @@ impl Parts {
 
 /// The point in 65 bytes. `CKA_EC_POINT` is a DER OCTET STRING around them; some tokens write them
 /// bare.
-fn uncompressed(point: &[u8]) -> Result<Cow<'_, [u8]>, KeyError> {
+fn uncompressed(point: &[u8]) -> Result<&[u8], KeyError> {
     match point {
         [4, 65, bare @ ..] if bare.len() == 65 => uncompressed(bare),
-        [4, coordinates @ ..] if coordinates.len() == 64 => Ok(Cow::Borrowed(point)),
+        [4, coordinates @ ..] if coordinates.len() == 64 => Ok(point),
         _ => Err(KeyError::Malformed(
             "its EC_POINT is no uncompressed point of P-256",
         )),
@@ -166,7 +165,9 @@ mod tests {
     #[test]
     fn other_curves_are_refused() {
         let other = KeyError::Unsupported("a P-384 key");
-        assert_eq!(ec(&P384, wrapped(&point())), Err(other));
+        assert_eq!(ec(&P384, wrapped(&point())), Err(other.clone()));
+        let longer = [&[4, 97, 4], [1; 96].as_slice()].concat();
+        assert_eq!(ec(&P384, longer), Err(other));
         let spelled_out = KeyError::Unsupported("an EC key whose curve is spelled out");
         assert_eq!(ec(&[0x30, 0], wrapped(&point())), Err(spelled_out));
         let none = KeyError::Malformed("it names no curve");

@@ -54,6 +54,12 @@ fn a_token_that_is_taken_out() {
             // Once for all sessions.
             assert_eq!(asked.times(), round);
         }
+        // Nothing was asked of it while it was away: all sessions find out at once.
+        hsm.take_out();
+        let away = key.sign(b"away").await.err();
+        assert_eq!(away, Some(absent()));
+        hsm.put_back();
+        sign_at_once(&key, &Ok(())).await;
     });
 }
 
@@ -70,6 +76,40 @@ async fn sign_at_once(
     for task in tasks {
         assert_eq!(task.await.unwrap(), *expected);
     }
+}
+
+/// Two stores of one token: each finds it again, whichever notices first that it was away.
+#[test]
+fn two_stores_of_one_token() {
+    SoftHsm::apart("away::two_stores_of_one_token", async |hsm| {
+        let (one, two) = (open().await, open().await);
+        let key = create(&one, "client").await;
+        let same = two.signer(&name("client")).await.unwrap();
+        for _ in 0..2 {
+            hsm.take_out();
+            assert_eq!(key.sign(b"away").await.err(), Some(absent()));
+            hsm.put_back();
+            assert_signs(&*key, b"back").await;
+            assert_signs(&*same, b"back").await;
+        }
+    });
+}
+
+/// As long as another token of the module is there and in use, the module is not initialized anew: the
+/// other one goes on.
+#[test]
+fn another_token_goes_on() {
+    SoftHsm::apart("away::another_token_goes_on", async |hsm| {
+        hsm.initialize("other");
+        let other = Pkcs11Keys::builder(SoftHsm::module()).token_label("other");
+        let asked = Asked::default();
+        let other = other.pin(asked.answer(SoftHsm::pin)).open().await.unwrap();
+        let there = create(&other, "there").await;
+        let away = Pkcs11Keys::builder(SoftHsm::module()).token_label("away");
+        assert_eq!(away.open().await.err(), Some(absent()));
+        assert_signs(&*there, b"there").await;
+        assert_eq!(asked.times(), 1);
+    });
 }
 
 /// A token that comes back with another key of that name does not sign with it, and one that comes back

@@ -30,7 +30,7 @@ fn a_wrong_pin_is_refused() {
             Some(WRONG)
         );
         let none = builder().open().await.err();
-        let none_set = KeyError::Pin("it is needed again and was given once; call unlock_with");
+        let none_set = KeyError::Pin("the token wants one, and none is set");
         assert_eq!(none, Some(none_set));
         assert!(!WRONG.retry_may_help());
     });

@@ -81,9 +81,9 @@ impl Pkcs11Builder {
         self
     }
 
-    /// How long one call may take, the wait for a free session included. 10 seconds by default; a card
-    /// may take longer to make an RSA key. What takes longer is [`KeyError::Unavailable`]; where the
-    /// token has begun it, it ends it nevertheless.
+    /// How long one call may take, the wait for a free session included. 10 seconds by default; making a
+    /// key may take six times as long, which RSA keys on a card do. What takes longer is
+    /// [`KeyError::Unavailable`]; where the token has begun it, it ends it nevertheless.
     pub const fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self

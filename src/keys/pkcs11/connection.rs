@@ -120,8 +120,10 @@ impl Token {
 
     /// Closes the sessions with tokens of the module that are away, and says whether there are others.
     fn others_are_there(&self) -> bool {
-        let tokens = TOKENS.lock().unwrap_or_else(PoisonError::into_inner);
-        let tokens: Vec<_> = tokens.iter().filter_map(Weak::upgrade).collect();
+        let tokens: Vec<_> = {
+            let tokens = TOKENS.lock().unwrap_or_else(PoisonError::into_inner);
+            tokens.iter().filter_map(Weak::upgrade).collect()
+        };
         let of_the_module = tokens.iter().filter(|token| token.module == self.module);
         let mut there = false;
         for token in of_the_module {

@@ -178,7 +178,7 @@ impl KeyStore for Pkcs11Keys {
             let create = move |token: &mut Arc<Token>| {
                 token.attempt(|session| session.create_key(token, &wanted, algorithm))
             };
-            Ok(self.key(name, self.pool.run(create).await?))
+            Ok(self.key(name, self.pool.run_slowly(create).await?))
         })
     }
 

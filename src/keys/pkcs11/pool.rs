@@ -57,12 +57,28 @@ impl<W: 'static> Pool<W> {
         &self,
         task: impl FnOnce(&mut W) -> Result<T, KeyError> + Send + 'static,
     ) -> Result<T, KeyError> {
+        self.run_within(self.limit, task).await
+    }
+
+    /// The same for what takes its time: six times the limit.
+    pub(super) async fn run_slowly<T: Send + 'static>(
+        &self,
+        task: impl FnOnce(&mut W) -> Result<T, KeyError> + Send + 'static,
+    ) -> Result<T, KeyError> {
+        self.run_within(self.limit.saturating_mul(6), task).await
+    }
+
+    async fn run_within<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        task: impl FnOnce(&mut W) -> Result<T, KeyError> + Send + 'static,
+    ) -> Result<T, KeyError> {
         if Handle::try_current().is_err() {
             return Err(KeyError::Refused(
                 "keys in a token are used inside of a tokio runtime alone".into(),
             ));
         }
-        timeout(self.limit, self.hand_over(task))
+        timeout(limit, self.hand_over(task))
             .await
             .unwrap_or(Err(KeyError::Unavailable))
     }

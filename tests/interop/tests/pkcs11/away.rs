@@ -78,6 +78,30 @@ async fn sign_at_once(
     }
 }
 
+/// Another part of the program logs out, or finalizes the module: the next call logs in again, and no
+/// key is called missing.
+#[test]
+fn another_part_of_the_program_interferes() {
+    SoftHsm::apart("away::another_part_of_the_program_interferes", async |_| {
+        let asked = Asked::default();
+        let keys = builder().pin(asked.answer(SoftHsm::pin)).sessions(1);
+        let keys = keys.open().await.unwrap();
+        let key = create(&keys, "client").await;
+        for times in 2..4 {
+            super::keys::session().logout().unwrap();
+            assert_signs(&*key, b"logged out").await;
+            assert_eq!(asked.times(), times);
+        }
+        super::keys::session().logout().unwrap();
+        keys.signer(&name("client")).await.unwrap();
+        assert_eq!(asked.times(), 4);
+        let module = cryptoki::context::Pkcs11::new(SoftHsm::module()).unwrap();
+        module.finalize().unwrap();
+        assert_signs(&*key, b"finalized").await;
+        assert_eq!(asked.times(), 5);
+    });
+}
+
 /// Two stores of one token: each finds it again, whichever notices first that it was away.
 #[test]
 fn two_stores_of_one_token() {

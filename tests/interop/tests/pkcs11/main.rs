@@ -7,6 +7,7 @@ mod pin;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use fapi_client::{Algorithm, KeyError, KeyName, KeyStore, Pkcs11Builder, Pkcs11Keys, Signer};
 use fapi_interop::SoftHsm;
@@ -15,7 +16,10 @@ use josekit::jws::{ES256, JwsVerifier, PS256};
 use zeroize::Zeroizing;
 
 fn builder() -> Pkcs11Builder {
-    Pkcs11Keys::builder(SoftHsm::module()).token_label(SoftHsm::TOKEN)
+    // Where other tests keep the machine busy, SoftHSM2 takes its time over RSA keys.
+    Pkcs11Keys::builder(SoftHsm::module())
+        .token_label(SoftHsm::TOKEN)
+        .time_limit(Duration::from_secs(20))
 }
 
 async fn open() -> Pkcs11Keys {

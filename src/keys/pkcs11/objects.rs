@@ -195,7 +195,7 @@ impl Connection {
         let pss = PkcsPssParams {
             hash_alg: MechanismType::SHA256,
             mgf: PkcsMgfType::MGF1_SHA256,
-            s_len: u64::from(PSS_SALT).try_into().ok()?,
+            s_len: usize::from(PSS_SALT).try_into().ok()?,
         };
         let ways = match algorithm {
             Algorithm::Es256 => [

@@ -392,7 +392,7 @@ fn a_token_is_chosen() {
 }
 
 /// A session of the test's own, which the store's login holds for as well.
-pub fn session() -> Session {
+pub(crate) fn session() -> Session {
     let module = Pkcs11::new(SoftHsm::module()).unwrap();
     let slots = module.get_slots_with_initialized_token().unwrap();
     module.open_rw_session(slots[0]).unwrap()

@@ -41,7 +41,7 @@ fn a_client_with_its_key_in_a_token() {
                     .is_success()
             );
             let requests = server.requests();
-            let signed = requests.iter().filter_map(|request| request.assertion());
+            let signed = requests.iter().filter_map(fapi_testkit::Request::assertion);
             let signed = signed.inspect(|jwt| assert_eq!(jwt.header["alg"], algorithm.name()));
             // The pushed request, once more with a nonce, the code and the refresh.
             assert_eq!(signed.count(), 4);

@@ -39,6 +39,7 @@
 //! * [`Session`]: API calls, UserInfo, refresh, step-up, logout.
 //! * [`Clients`]: several authorization servers.
 //! * [`Signer`] and [`KeySet`]: keys in hardware, and keys that change while the program runs.
+//! * [`KeyStore`]: where keys are made and stay. `Pkcs11Keys` (feature `pkcs11`) is an HSM or a card.
 //! * [`Transport`]: another HTTP stack, and [`HttpsTransport`]: roots, proxies.
 //! * [`Error`]: what went wrong, by who is at fault.
 //!
@@ -139,6 +140,8 @@ pub use error::{
 pub use future::BoxFuture;
 pub use jose::PublicJwk;
 pub use keys::{KeyName, KeySet, KeyStore, SealedKeys, Signature, Signer, SoftwareKey};
+#[cfg(feature = "pkcs11")]
+pub use keys::{Pkcs11Builder, Pkcs11Keys};
 pub use profile::Algorithm;
 pub use protocol::authorization_details::AuthorizationDetail;
 pub use protocol::authorization_request::Prompt;

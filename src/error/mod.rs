@@ -222,6 +222,15 @@ pub enum KeyError {
     /// The key store wants a PIN and refused the one it got, or has locked itself.
     #[error("the key store refused the PIN: {0}")]
     Pin(&'static str),
+    /// The library by which the key store is reached can't be used: a setting is wrong, or a package is
+    /// not installed.
+    #[error("the PKCS#11 module {path:?} can't be used: {reason}")]
+    Module {
+        /// The file, as it was named.
+        path: String,
+        /// What is wrong with it, in the system's words.
+        reason: String,
+    },
     /// The store behind the key store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -262,6 +271,7 @@ impl KeyError {
             Self::StoreLacks(_) => "key.store_lacks",
             Self::Absent(_) => "key.absent",
             Self::Pin(_) => "key.pin",
+            Self::Module { .. } => "key.module",
             Self::Store(error) => error.code(),
             Self::Refused(_) => "key.refused",
             Self::Unavailable => "key.unavailable",

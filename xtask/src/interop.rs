@@ -61,6 +61,11 @@ const NEEDS: &[Need] = &[
         probe: ("gnome-keyring-daemon", &["--version"]),
         packages: &["gnome-keyring"],
     },
+    Need {
+        name: "SoftHSM2",
+        probe: ("softhsm2-util", &["--version"]),
+        packages: &["softhsm2"],
+    },
 ];
 
 pub(crate) fn run() -> Outcome {

@@ -55,7 +55,8 @@ const NAMES: &[(&str, &[&str])] = &[
     // What a store measures are lives and delays of its own.
     ("Instant", &["time", "store"]),
     ("rand", &["secret", "jose"]),
-    ("tokio", &["client", "transport", "store"]),
+    ("tokio", &["client", "transport", "store", "keys"]),
+    ("cryptoki", &["keys"]),
 ];
 
 /// What the head of `src/lib.rs` must say, so that clippy sees what this file does not.

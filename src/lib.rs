@@ -38,6 +38,7 @@
 //! * [`Client`] and [`ClientBuilder`]: what can be set, and what [`ClientBuilder::preflight`] tells.
 //! * [`Session`]: API calls, UserInfo, refresh, step-up, logout.
 //! * [`Clients`]: several authorization servers.
+//! * [`Client::register`]: a client id for each installed copy of a program.
 //! * [`Signer`] and [`KeySet`]: keys in hardware, and keys that change while the program runs.
 //! * [`Transport`]: another HTTP stack, and [`HttpsTransport`]: roots, proxies.
 //! * [`Error`]: what went wrong, by who is at fault.
@@ -126,7 +127,8 @@ mod transport;
 
 pub use client::{
     ApiRequest, ApiResponse, Client, ClientBuilder, Clients, ClientsBuilder, Discovery, Login,
-    LoginRequest, Observed, Prepared, Service, ServiceRequest, Session, SessionId,
+    LoginRequest, Observed, Prepared, Registration, RegistrationChanges, RegistrationRequest,
+    Service, ServiceRequest, Session, SessionId,
 };
 pub use crypto::Crypto;
 pub use error::{

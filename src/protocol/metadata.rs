@@ -21,6 +21,7 @@ pub struct ServerMetadata {
     pub(crate) jwks_uri: Option<Url>,
     pub(crate) userinfo_endpoint: Option<Url>,
     pub(crate) revocation_endpoint: Option<Url>,
+    pub(crate) registration_endpoint: Option<Url>,
 }
 
 impl ServerMetadata {
@@ -90,6 +91,7 @@ pub(crate) fn parse(issuer: &Issuer, body: &[u8]) -> Result<ServerMetadata, Viol
         jwks_uri: endpoint(&document, "jwks_uri")?,
         userinfo_endpoint: endpoint(&document, "userinfo_endpoint")?,
         revocation_endpoint: endpoint(&document, "revocation_endpoint")?,
+        registration_endpoint: endpoint(&document, "registration_endpoint")?,
         document,
     })
 }
@@ -177,6 +179,7 @@ mod tests {
             "jwks_uri",
             "userinfo_endpoint",
             "revocation_endpoint",
+            "registration_endpoint",
         ] {
             let body =
                 format!(r#"{{"issuer":"https://as.example","{member}":"http://as.example/x"}}"#);

@@ -18,6 +18,7 @@ pub(crate) mod metadata;
 pub(crate) mod par;
 pub(crate) mod pkce;
 pub(crate) mod preflight;
+pub(crate) mod registration;
 pub(crate) mod revocation;
 pub(crate) mod token;
 pub(crate) mod uri;

@@ -59,6 +59,9 @@ impl ServerBuilder {
                     .map(str::to_owned)
                     .to_vec(),
                 authorization_query: None,
+                registration: true,
+                initial_access_token: None,
+                registration_token_rotation: false,
             },
             issuer_path: String::new(),
             clock: TestClock::system(),
@@ -203,6 +206,28 @@ impl ServerBuilder {
         self
     }
 
+    /// Whether clients may register themselves (RFC 7591, RFC 7592). On by default.
+    #[must_use]
+    pub fn registration(mut self, on: bool) -> Self {
+        self.config.registration = on;
+        self
+    }
+
+    /// Registers clients for this token alone. By default for everybody who brings none.
+    #[must_use]
+    pub fn initial_access_token(mut self, token: &str) -> Self {
+        self.config.initial_access_token = Some(token.to_owned());
+        self
+    }
+
+    /// Whether each answer about a registered client brings another `registration_access_token`, with
+    /// which the one before is void (DCM-3). Off by default.
+    #[must_use]
+    pub fn registration_token_rotation(mut self, on: bool) -> Self {
+        self.config.registration_token_rotation = on;
+        self
+    }
+
     /// The clock that the servers go by. The machine's by default.
     #[must_use]
     pub fn clock(mut self, clock: TestClock) -> Self {
@@ -256,6 +281,7 @@ impl ServerBuilder {
             hellos,
             arrivals: watch::Sender::new(0),
             clients: Mutex::new(HashMap::new()),
+            managed: Mutex::new(HashMap::new()),
             grants: Mutex::new(Grants::default()),
             keys: Mutex::new(Keys::new(key)),
             nonces: Mutex::new(nonces),

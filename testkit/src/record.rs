@@ -27,6 +27,10 @@ pub enum Endpoint {
     UserInfo,
     /// Revocation.
     Revocation,
+    /// Registration of clients.
+    Registration,
+    /// Management of registered clients (RFC 7592).
+    Management,
     /// The resource server, any path.
     Api,
     /// Any other path of the authorization server.

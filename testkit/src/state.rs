@@ -33,9 +33,14 @@ pub(crate) struct Config {
     pub(crate) acr_values: Vec<String>,
     pub(crate) details_types: Vec<String>,
     pub(crate) authorization_query: Option<String>,
-    pub(crate) registration: bool,
+    pub(crate) registering: Registering,
+}
+
+/// Whether and how clients register themselves.
+pub(crate) struct Registering {
+    pub(crate) on: bool,
     pub(crate) initial_access_token: Option<String>,
-    pub(crate) registration_token_rotation: bool,
+    pub(crate) token_rotation: bool,
 }
 
 /// The metadata documents that a server has (META-2).

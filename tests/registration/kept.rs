@@ -45,10 +45,10 @@ impl Foreign {
 
     fn note(&self, key: &RecordKey) -> Result<(), StoreError> {
         self.keys.lock().unwrap().push(*key);
-        match *self.broken.lock().unwrap() {
-            true => Err(StoreError::NoSpace),
-            false => Ok(()),
+        if *self.broken.lock().unwrap() {
+            return Err(StoreError::NoSpace);
         }
+        Ok(())
     }
 }
 

@@ -84,7 +84,7 @@ fn document(state: &State) -> Value {
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
     });
-    if state.config.registration {
+    if state.config.registering.on {
         document["registration_endpoint"] = state.url("/register").into();
     }
     if state.config.signed_userinfo {

@@ -29,7 +29,7 @@ pub(crate) fn route(state: &State, path: &str) -> Endpoint {
         Some("/token") => Endpoint::Token,
         Some("/userinfo") => Endpoint::UserInfo,
         Some("/revoke") => Endpoint::Revocation,
-        Some(path) if state.config.registration => registration::route(path),
+        Some(path) if state.config.registering.on => registration::route(path),
         _ => Endpoint::Other,
     }
 }

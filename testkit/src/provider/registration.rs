@@ -22,21 +22,22 @@ const GIVEN: [&str; 5] = [
 ];
 
 /// Members that a client of FAPI 2.0 says and that have one value (DCR-2b).
-const FIXED: [(&str, fn() -> Value); 6] = [
-    ("token_endpoint_auth_method", || "private_key_jwt".into()),
-    ("dpop_bound_access_tokens", || true.into()),
-    ("tls_client_certificate_bound_access_tokens", || {
-        false.into()
-    }),
-    ("require_pushed_authorization_requests", || true.into()),
-    ("use_mtls_endpoint_aliases", || false.into()),
-    ("response_modes", || json!(["query"])),
-];
+fn fixed(login: bool) -> [(&'static str, Value); 6] {
+    let modes = if login { json!(["query"]) } else { json!([]) };
+    [
+        ("token_endpoint_auth_method", "private_key_jwt".into()),
+        ("dpop_bound_access_tokens", true.into()),
+        ("tls_client_certificate_bound_access_tokens", false.into()),
+        ("require_pushed_authorization_requests", true.into()),
+        ("use_mtls_endpoint_aliases", false.into()),
+        ("response_modes", modes),
+    ]
+}
 
 /// A client registers.
 pub(crate) fn register(state: &State, request: &Request) -> Result<Reply, Refusal> {
     let token = bearer(request)?;
-    match (&state.config.initial_access_token, token) {
+    match (&state.config.registering.initial_access_token, token) {
         (Some(expected), Some(token)) if token == expected => {}
         (None, None) => {}
         (Some(_), None) => return Err(unauthorized("there is no initial access token")),
@@ -117,7 +118,7 @@ pub(crate) fn manage(state: &State, request: &Request) -> Result<Reply, Refusal>
         managed.metadata = members;
     }
     // DCM-3
-    if state.config.registration_token_rotation {
+    if state.config.registering.token_rotation {
         managed.token = new_token(state);
     }
     let mut body = shown(state, client_id, &managed);
@@ -203,13 +204,9 @@ fn check(
             "`grant_types` has none, or one that is not offered",
         ));
     }
-    for (name, value) in FIXED {
-        let expected = match name {
-            "response_modes" if !login => json!([]),
-            _ => value(),
-        };
-        if members.get(name) != Some(&expected) {
-            return Err(metadata(format!("`{name}` is not {expected}")));
+    for (name, value) in fixed(login) {
+        if members.get(name) != Some(&value) {
+            return Err(metadata(format!("`{name}` is not {value}")));
         }
     }
     let response_types: &[&str] = if login { &["code"] } else { &[] };
@@ -288,7 +285,7 @@ fn redirect_uris(members: &Map<String, Value>, login: bool) -> Result<Vec<String
         return Err(bad("`redirect_uris` does not fit the grants".to_owned()));
     }
     for uri in &uris {
-        if !is_https(&uri.as_str().into()) && !(native && loopback(uri).is_some()) {
+        if !(is_https(&uri.as_str().into()) || native && loopback(uri).is_some()) {
             return Err(bad(format!(
                 "`{uri}` is neither https nor a native loopback"
             )));

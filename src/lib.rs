@@ -38,6 +38,7 @@
 //! * [`Client`] and [`ClientBuilder`]: what can be set, and what [`ClientBuilder::preflight`] tells.
 //! * [`Session`]: API calls, UserInfo, refresh, step-up, logout.
 //! * [`Clients`]: several authorization servers.
+//! * [`Client::register`]: a client id for each installed copy of a program.
 //! * [`Signer`] and [`KeySet`]: keys in hardware, and keys that change while the program runs.
 //! * [`KeyStore`]: where keys are made and stay. `Pkcs11Keys` (feature `pkcs11`) is an HSM or a card.
 //! * [`Transport`]: another HTTP stack, and [`HttpsTransport`]: roots, proxies.
@@ -128,8 +129,8 @@ mod transport;
 
 pub use client::{
     ApiRequest, ApiResponse, Client, ClientBuilder, Clients, ClientsBuilder, Counters, Discovery,
-    EndSession, Event, Events, Login, LoginRequest, Observed, Prepared, Service, ServiceRequest,
-    Session, SessionId,
+    EndSession, Event, Events, Login, LoginRequest, Observed, Prepared, Registration,
+    RegistrationChanges, RegistrationRequest, Service, ServiceRequest, Session, SessionId,
 };
 pub use crypto::Crypto;
 pub use error::{

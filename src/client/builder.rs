@@ -118,6 +118,11 @@ impl ClientBuilder {
         self
     }
 
+    pub(crate) fn with_parts(mut self, parts: Parts) -> Self {
+        self.parts = parts;
+        self
+    }
+
     /// Where the server sends the browser back to: https, or `http://127.0.0.1:PORT/…` and
     /// `http://[::1]:PORT/…` for a program on the user's own device. Without it no user can log in.
     pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {

@@ -17,6 +17,8 @@ mod login;
 mod prepared;
 mod record;
 mod refresh;
+mod register;
+mod registration;
 mod resource;
 mod retry;
 mod revoke;
@@ -41,6 +43,8 @@ pub use end_session::EndSession;
 pub use events::{Counters, Event, Events};
 pub use login::{Login, LoginRequest};
 pub use prepared::{Observed, Prepared};
+pub use register::RegistrationRequest;
+pub use registration::{Registration, RegistrationChanges};
 pub use service::{Service, ServiceRequest};
 pub use session::{Session, SessionId};
 
@@ -69,6 +73,14 @@ impl Client {
     /// what a user, a mail or a token says (FAPI2-SP 5.3.3.1-10).
     pub fn builder(issuer: impl Into<String>, client_id: impl Into<String>) -> ClientBuilder {
         ClientBuilder::new(issuer.into(), client_id.into())
+    }
+
+    /// Begins to register a client (RFC 7591), for a program that has no client id yet: FAPI 2.0 knows no
+    /// public clients, so each installed copy registers one of its own.
+    ///
+    /// The issuer is as for [`builder`](Self::builder).
+    pub fn register(issuer: impl Into<String>) -> RegistrationRequest {
+        RegistrationRequest::new(issuer.into())
     }
 
     /// Begins a login.

@@ -100,6 +100,12 @@ pub enum ConfigError {
     /// The server has no such endpoint.
     #[error("the server's metadata has no {0:?}")]
     NoEndpoint(&'static str),
+    /// The server gave no `registration_client_uri` and `registration_access_token` with the client, or the
+    /// client was deleted.
+    #[error(
+        "this client can't be managed: the server gave no registration_client_uri and token with it (RFC 7592 section 3)"
+    )]
+    Unmanaged,
     /// Two clients of a registry have the same issuer and client id.
     #[error("the registry has a client for {0:?} already (RFC 9207 section 4)")]
     DuplicateIssuer(String),
@@ -148,6 +154,7 @@ impl ConfigError {
             Self::NeedsOpenId => "config.needs_openid",
             Self::NoSubject => "config.no_subject",
             Self::NoEndpoint(_) => "config.no_endpoint",
+            Self::Unmanaged => "config.unmanaged",
             Self::DuplicateIssuer(_) => "config.duplicate_issuer",
             Self::UnknownIssuer(_) => "config.unknown_issuer",
             Self::Preflight(_) => "config.preflight",

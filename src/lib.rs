@@ -40,6 +40,7 @@
 //! * [`Clients`]: several authorization servers.
 //! * [`Signer`] and [`KeySet`]: keys in hardware, and keys that change while the program runs.
 //! * [`Transport`]: another HTTP stack, and [`HttpsTransport`]: roots, proxies.
+//! * `native` (feature `loopback`): logins on the user's own device, for command lines and desktops.
 //! * [`Error`]: what went wrong, by who is at fault.
 //!
 //! # Cryptography
@@ -116,6 +117,8 @@ mod error;
 mod future;
 mod jose;
 mod keys;
+#[cfg(feature = "loopback")]
+pub mod native;
 mod profile;
 mod protocol;
 pub mod rustls_0_23;
@@ -131,8 +134,8 @@ pub use client::{
 pub use crypto::Crypto;
 pub use error::{
     ApiFailure, ConfigError, Denied, Endpoint, Error, Finding, JwtFault, JwtKind, KeyError,
-    NonceFault, NotReplayable, OAuthError, Preflight, Rule, Severity, SignInAgain, StepUp,
-    StoreError, TransportError, TransportFault, Violation,
+    NativeError, NonceFault, NotReplayable, OAuthError, Preflight, Rule, Severity, SignInAgain,
+    StepUp, StoreError, TransportError, TransportFault, Violation,
 };
 pub use future::BoxFuture;
 pub use jose::PublicJwk;

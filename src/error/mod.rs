@@ -5,6 +5,7 @@
 
 mod config;
 mod denied;
+mod native;
 mod store;
 mod transport;
 mod violation;
@@ -14,6 +15,7 @@ use std::fmt;
 pub use config::{ConfigError, Finding, Preflight, Rule, Severity};
 pub(crate) use denied::is_plain_word;
 pub use denied::{ApiFailure, Denied, OAuthError, SignInAgain, StepUp};
+pub use native::NativeError;
 pub use store::StoreError;
 pub use transport::{TransportError, TransportFault};
 pub use violation::{Endpoint, JwtFault, JwtKind, NonceFault, Violation};
@@ -52,6 +54,9 @@ pub enum Error {
     /// A key failed.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// A login on the user's own device did not come to its end.
+    #[error(transparent)]
+    Native(#[from] NativeError),
 }
 
 impl Error {
@@ -69,6 +74,7 @@ impl Error {
             Self::Transport(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Key(error) => error.code(),
+            Self::Native(error) => error.code(),
         }
     }
 
@@ -83,6 +89,7 @@ impl Error {
             Self::Transport(error) => error.retry_may_help(),
             Self::Store(error) => error.retry_may_help(),
             Self::Key(error) => error.retry_may_help(),
+            Self::Native(error) => error.retry_may_help(),
             Self::Denied(Denied::Server(error)) => error.is_temporary(),
             Self::Api(failure) => failure.is_temporary(),
             _ => false,

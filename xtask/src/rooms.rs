@@ -23,6 +23,10 @@ const ROOMS: &[(&str, &[&str])] = &[
         "client",
         &["jose", "store", "keys", "protocol", "transport"],
     ),
+    (
+        "native",
+        &["jose", "store", "keys", "protocol", "transport", "client"],
+    ),
     // The window for the types of rustls 0.23: it converts, for whichever room needs it.
     (
         "rustls_0_23",
@@ -44,7 +48,7 @@ const NAMES: &[(&str, &[&str])] = &[
     ("SystemTime", &["time"]),
     ("Instant", &["time"]),
     ("rand", &["secret", "jose"]),
-    ("tokio", &["client", "transport", "store"]),
+    ("tokio", &["client", "transport", "store", "native"]),
 ];
 
 /// What the head of `src/lib.rs` must say, so that clippy sees what this file does not.

@@ -101,7 +101,7 @@ impl LoginRequest {
     /// Lets the server send the browser to that port of the client's loopback redirect URI. `None` where
     /// the client has none, or one with another port.
     #[cfg(feature = "loopback")]
-    pub(crate) fn to_port(mut self, port: u16) -> Option<Self> {
+    pub(crate) fn with_port(mut self, port: u16) -> Option<Self> {
         self.redirect_uri = Some(self.core.redirect_uri.as_ref()?.with_port(port)?);
         Some(self)
     }

@@ -29,7 +29,7 @@ pub enum ConfigError {
         "the redirect_uri must be https, or http on 127.0.0.1 or [::1], without fragment (FAPI2-SP 5.3.2.2-8)"
     )]
     RedirectUri,
-    /// A listener for callbacks was to stand elsewhere than on 127.0.0.1 or [::1].
+    /// A listener for callbacks was to stand elsewhere than on `127.0.0.1` or `[::1]`.
     #[error(
         "a listener for callbacks stands on 127.0.0.1 or [::1] alone, not on {0} (RFC 8252 section 8.3)"
     )]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::loopback::TIME_LIMIT;
+use super::loopback::{OnProgress, TIME_LIMIT};
 use super::{First, Loopback, Progress, first, open_browser};
 use crate::client::{Login, LoginRequest, Session};
 use crate::error::{Error, NativeError};
@@ -30,6 +30,8 @@ pub fn log_in(request: LoginRequest) -> LogIn {
     }
 }
 
+type OnUrl = Box<dyn FnOnce(&Url) + Send>;
+
 /// A login on the user's own device, about to begin: [`log_in`].
 #[must_use = "the login begins with wait()"]
 pub struct LogIn {
@@ -37,8 +39,8 @@ pub struct LogIn {
     app_name: String,
     time_limit: Duration,
     browser: bool,
-    on_url: Option<Box<dyn FnOnce(&Url) + Send>>,
-    on_progress: Option<Box<dyn FnMut(Progress<'_>) + Send>>,
+    on_url: Option<OnUrl>,
+    on_progress: Option<OnProgress>,
     until: Option<BoxFuture<'static, ()>>,
 }
 

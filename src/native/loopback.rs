@@ -45,7 +45,7 @@ pub enum Progress<'a> {
     Refused(&'a Violation),
 }
 
-type OnProgress = Box<dyn FnMut(Progress<'_>) + Send>;
+pub(super) type OnProgress = Box<dyn FnMut(Progress<'_>) + Send>;
 
 /// A listener for one callback, on the loopback interface of the user's own device (RFC 8252 section
 /// 7.3).
@@ -208,7 +208,7 @@ impl Loopback {
         let registered = request.client().loopback_redirect();
         let here = registered
             .filter(|url| ip_of(url) == Some(self.address.ip()) && url.path() == self.site.path);
-        here.and_then(|_| request.to_port(self.address.port()))
+        here.and_then(|_| request.with_port(self.address.port()))
             .ok_or_else(|| ConfigError::OtherLoopback {
                 listener: self.redirect_uri(),
             })

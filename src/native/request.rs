@@ -157,116 +157,54 @@ mod tests {
         );
     }
 
+    /// Heads that are no HTTP/1.1, or that two readers could read in two ways.
     #[test]
-    fn what_does_not() {
-        for (head, refusal) in [
-            ("", Refusal::Malformed),
-            ("GET /callback HTTP/1.1\r\n\r\n", Refusal::Malformed),
-            (
-                "GET /callback\r\nHost: 127.0.0.1:4711\r\n\r\n",
-                Refusal::Malformed,
-            ),
-            (
-                "GET  /callback HTTP/1.1\r\nHost: 127.0.0.1:4711\r\n\r\n",
-                Refusal::Malformed,
-            ),
-            (
-                "GET /callback HTTP/1.1 x\r\nHost: 127.0.0.1:4711\r\n\r\n",
-                Refusal::Malformed,
-            ),
-            (
-                "GET /callback HTTP/2.0\r\nHost: 127.0.0.1:4711\r\n\r\n",
-                Refusal::Malformed,
-            ),
-            (
-                "GET http://127.0.0.1:4711/callback HTTP/1.1\r\nHost: 127.0.0.1:4711\r\n\r\n",
-                Refusal::Malformed,
-            ),
-            (
-                "GET /callback?\u{e9} HTTP/1.1\r\nHost: 127.0.0.1:4711\r\n\r\n",
-                Refusal::Malformed,
-            ),
-            (
-                "GET /callback HTTP/1.1\r\nHost : 127.0.0.1:4711\r\n\r\n",
-                Refusal::Malformed,
-            ),
-            (
-                "GET /callback HTTP/1.1\r\nHost: 127.0.0.1:4711\r\n folded\r\n\r\n",
-                Refusal::Malformed,
-            ),
-            (
-                "GET /callback HTTP/1.1\r\nHost: 127.0.0.1:4711\r\n: x\r\n\r\n",
-                Refusal::Malformed,
-            ),
-            (
-                "GET /callback HTTP/1.1\r\nHost: 127.0.0.1:4711\r\nHost: 127.0.0.1:4711\r\n\r\n",
-                Refusal::Malformed,
-            ),
-            (
-                "GET /callback HTTP/1.1\nHost: 127.0.0.1:4711\n\r\n\r\n",
-                Refusal::Malformed,
-            ),
-            (
-                "GET /callback HTTP/1.1\r\nHost: evil.example:4711\r\n\r\n",
-                Refusal::Host,
-            ),
-            (
-                "GET /callback HTTP/1.1\r\nHost: localhost:4711\r\n\r\n",
-                Refusal::Host,
-            ),
-            (
-                "GET /callback HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
-                Refusal::Host,
-            ),
-            (
-                "GET /callback HTTP/1.1\r\nHost: 127.0.0.1:4712\r\n\r\n",
-                Refusal::Host,
-            ),
-            (
-                "POST /callback HTTP/1.1\r\nHost: evil.example\r\n\r\n",
-                Refusal::Host,
-            ),
-            (
-                "POST /callback HTTP/1.1\r\nHost: 127.0.0.1:4711\r\n\r\n",
-                Refusal::Method,
-            ),
-            (
-                "HEAD /callback HTTP/1.1\r\nHost: 127.0.0.1:4711\r\n\r\n",
-                Refusal::Method,
-            ),
-            (
-                "get /callback HTTP/1.1\r\nHost: 127.0.0.1:4711\r\n\r\n",
-                Refusal::Method,
-            ),
-            (
-                "GET / HTTP/1.1\r\nHost: 127.0.0.1:4711\r\n\r\n",
-                Refusal::Path,
-            ),
-            (
-                "GET /favicon.ico HTTP/1.1\r\nHost: 127.0.0.1:4711\r\n\r\n",
-                Refusal::Path,
-            ),
-            (
-                "GET /callback/ HTTP/1.1\r\nHost: 127.0.0.1:4711\r\n\r\n",
-                Refusal::Path,
-            ),
-            (
-                "GET /Callback?code=a HTTP/1.1\r\nHost: 127.0.0.1:4711\r\n\r\n",
-                Refusal::Path,
-            ),
-            (
-                "GET /x/../callback?code=a HTTP/1.1\r\nHost: 127.0.0.1:4711\r\n\r\n",
-                Refusal::Path,
-            ),
-            (
-                "GET /done?code=a HTTP/1.1\r\nHost: 127.0.0.1:4711\r\n\r\n",
-                Refusal::Path,
-            ),
+    fn what_can_not_be_read() {
+        let host = "Host: 127.0.0.1:4711";
+        for head in [
+            String::new(),
+            "GET /callback HTTP/1.1\r\n\r\n".to_owned(),
+            format!("GET /callback\r\n{host}\r\n\r\n"),
+            format!("GET  /callback HTTP/1.1\r\n{host}\r\n\r\n"),
+            format!("GET /callback HTTP/1.1 x\r\n{host}\r\n\r\n"),
+            format!("GET /callback HTTP/2.0\r\n{host}\r\n\r\n"),
+            format!("GET http://127.0.0.1:4711/callback HTTP/1.1\r\n{host}\r\n\r\n"),
+            format!("GET /callback?\u{e9} HTTP/1.1\r\n{host}\r\n\r\n"),
+            "GET /callback HTTP/1.1\r\nHost : 127.0.0.1:4711\r\n\r\n".to_owned(),
+            format!("GET /callback HTTP/1.1\r\n{host}\r\n folded\r\n\r\n"),
+            format!("GET /callback HTTP/1.1\r\n{host}\r\n: x\r\n\r\n"),
+            format!("GET /callback HTTP/1.1\r\n{host}\r\n{host}\r\n\r\n"),
+            format!("GET /callback HTTP/1.1\n{host}\n\r\n\r\n"),
         ] {
-            assert_eq!(asked(head), Err(refusal), "{head:?}");
+            assert_eq!(asked(&head), Err(Refusal::Malformed), "{head:?}");
         }
         let bytes = b"GET /callback?\xff HTTP/1.1\r\nHost: 127.0.0.1:4711\r\n\r\n";
         assert_eq!(site().asked(bytes).err(), Some(Refusal::Malformed));
+    }
+
+    /// The host is looked at first: another site's name learns nothing of the paths.
+    #[test]
+    fn what_is_none_of_ours() {
+        let own = "127.0.0.1:4711";
+        for (line, host, refusal) in [
+            ("GET /callback", "evil.example:4711", Refusal::Host),
+            ("GET /callback", "localhost:4711", Refusal::Host),
+            ("GET /callback", "127.0.0.1", Refusal::Host),
+            ("GET /callback", "127.0.0.1:4712", Refusal::Host),
+            ("POST /callback", "evil.example", Refusal::Host),
+            ("POST /callback", own, Refusal::Method),
+            ("HEAD /callback", own, Refusal::Method),
+            ("get /callback", own, Refusal::Method),
+            ("GET /", own, Refusal::Path),
+            ("GET /favicon.ico", own, Refusal::Path),
+            ("GET /callback/", own, Refusal::Path),
+            ("GET /Callback?code=a", own, Refusal::Path),
+            ("GET /x/../callback?code=a", own, Refusal::Path),
+            ("GET /done?code=a", own, Refusal::Path),
+        ] {
+            let head = format!("{line} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            assert_eq!(asked(&head), Err(refusal), "{head:?}");
+        }
     }
 
     /// The page at the end never has the path of the callback.

@@ -8,8 +8,8 @@ use crate::error::NativeError;
 
 /// Opens an https URL in the user's browser (RFC 8252 section 4: never in a view of the program's own).
 ///
-/// The environment variable `BROWSER` goes first, as on every Unix: commands with a colon between them,
-/// `%s` for the URL. Else it is the browser that the system would take. No shell sees the URL, and the
+/// On Unix the environment variable `BROWSER` goes first: commands with a colon between them, `%s` for the
+/// URL. Else it is the browser that the system would take. No shell sees the URL, and the
 /// browser lives on when the program ends. That one started does not mean that the user sees it: show
 /// the URL as well.
 ///
@@ -18,7 +18,11 @@ use crate::error::NativeError;
 /// # Errors
 /// [`NativeError::BrowserUrl`] for any other URL than https; [`NativeError::NoBrowser`].
 pub fn open_browser(url: &Url) -> Result<(), NativeError> {
-    let named = std::env::var("BROWSER").unwrap_or_default();
+    let named = if cfg!(unix) {
+        std::env::var("BROWSER").unwrap_or_default()
+    } else {
+        String::new()
+    };
     open_with(&named, url, |url| open::that_detached(url.as_str()).is_ok())
 }
 

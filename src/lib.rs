@@ -42,6 +42,7 @@
 //! * [`Signer`] and [`KeySet`]: keys in hardware, and keys that change while the program runs.
 //! * [`KeyStore`]: where keys are made and stay. `Pkcs11Keys` (feature `pkcs11`) is an HSM or a card.
 //! * [`Transport`]: another HTTP stack, and [`HttpsTransport`]: roots, proxies.
+//! * `native` (feature `loopback`): logins on the user's own device, for command lines and desktops.
 //! * [`Error`]: what went wrong, by who is at fault.
 //!
 //! # Cryptography
@@ -118,6 +119,8 @@ mod error;
 mod future;
 mod jose;
 mod keys;
+#[cfg(feature = "loopback")]
+pub mod native;
 mod profile;
 mod protocol;
 pub mod rustls_0_23;
@@ -135,8 +138,8 @@ pub use client::{
 pub use crypto::Crypto;
 pub use error::{
     ApiFailure, ConfigError, Denied, Endpoint, Error, Finding, JwtFault, JwtKind, KeyError,
-    LogoutRequestFault, NonceFault, NotReplayable, OAuthError, Preflight, Rule, Severity,
-    SignInAgain, StepUp, StoreError, TransportError, TransportFault, Violation,
+    LogoutRequestFault, NativeError, NonceFault, NotReplayable, OAuthError, Preflight, Rule,
+    Severity, SignInAgain, StepUp, StoreError, TransportError, TransportFault, Violation,
 };
 pub use future::BoxFuture;
 pub use jose::PublicJwk;

@@ -241,6 +241,12 @@ impl Client {
         &self.core.client_id
     }
 
+    /// Where the server sends the browser back to, where that is on the user's own device.
+    #[cfg(feature = "loopback")]
+    pub(crate) fn loopback_redirect(&self) -> Option<url::Url> {
+        self.core.redirect_uri.as_ref()?.loopback()
+    }
+
     /// The server's metadata, as it was last read.
     #[must_use]
     pub fn metadata(&self) -> Arc<ServerMetadata> {

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::cell::{Cell, Grant, Life};
 use super::core::Core;
 use super::dpop_keys;
 use super::kept;
@@ -14,7 +15,7 @@ use super::record::{SessionRecord, tombstone};
 use super::revoke::revoke;
 use super::session::SessionId;
 use super::single_flight::SingleFlight;
-use super::tokens::{Cell, Grant, Life, Unrevoked};
+use super::tokens::Unrevoked;
 use super::turn::Turn;
 use crate::error::{Error, SignInAgain, StoreError};
 use crate::store::RecordKind;

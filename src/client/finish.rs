@@ -5,9 +5,10 @@ use std::sync::Arc;
 use tracing::Instrument;
 
 use super::authorization_server::{self, Call};
+use super::cell::{Cell, Grant};
 use super::core::Core;
 use super::session::Session;
-use super::tokens::{Cell, Grant, Tokens};
+use super::tokens::Tokens;
 use super::transactions::{Taken, Transaction};
 use super::{dpop_keys, ended, kept};
 use crate::error::{Endpoint, Error, JwtFault, SignInAgain, Violation};

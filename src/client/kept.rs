@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::cell::{Cell, Grant, Life};
 use super::core::Core;
 use super::ended;
 use super::record::SessionRecord;
 use super::session::SessionId;
-use super::tokens::{Cell, Grant, Life, Tokens};
+use super::tokens::Tokens;
 use super::turn::Turn;
 use super::vault::Opened;
 use crate::error::{ConfigError, Error, SignInAgain, StoreError};

@@ -4,6 +4,7 @@ mod api;
 mod authorization_server;
 mod backchannel;
 mod builder;
+mod cell;
 mod clients;
 mod core;
 mod documents;

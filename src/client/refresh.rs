@@ -13,11 +13,12 @@ use std::time::Duration;
 use tracing::Instrument;
 
 use super::authorization_server::{self, Call};
+use super::cell::{Cell, Grant, Life};
 use super::core::Core;
 use super::ended;
 use super::finish::verified_id_token;
 use super::kept::{self, Found};
-use super::tokens::{Cell, Grant, Life, Part, Renew, Tokens, Unrevoked, Usable};
+use super::tokens::{Part, Renew, Tokens, Unrevoked, Usable};
 use super::turn::{PATIENCE, Turn};
 use crate::error::{Denied, Endpoint, Error, SignInAgain, StoreError, Violation};
 use crate::protocol::id_token::Occasion;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::SessionRecord;
-use crate::client::tokens::Life;
+use crate::client::cell::Life;
 use crate::error::{SignInAgain, StoreError};
 
 /// A record with something in every field.

@@ -6,6 +6,10 @@
     reason = "the helpers of a test binary have no outside"
 )]
 #![allow(clippy::too_many_lines, reason = "a scenario is told in one piece")]
+#![allow(
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "the names are the store's own"
+)]
 
 mod api;
 mod callback;

@@ -18,6 +18,9 @@ use crate::protocol::form::Form;
 use crate::protocol::id_token::IdToken;
 use crate::time::Timestamp;
 
+/// The refresh of one part.
+type Flight = SingleFlight<Result<(), Error>>;
+
 /// One session, or one token of the client's own. It is shared by all handles to it.
 pub(crate) struct Cell {
     pub(crate) id: SessionId,
@@ -25,7 +28,7 @@ pub(crate) struct Cell {
     pub(crate) key: ProofKey,
     pub(crate) nonces: Nonces,
     pub(crate) grant: Grant,
-    flights: Mutex<HashMap<Part, Arc<SingleFlight<Result<(), Error>>>>>,
+    flights: Mutex<HashMap<Part, Arc<Flight>>>,
     state: Mutex<State>,
 }
 
@@ -110,7 +113,7 @@ impl Cell {
     }
 
     /// The refresh of one part, once for all who wait for it.
-    pub(crate) fn flight(&self, part: &Part) -> Arc<SingleFlight<Result<(), Error>>> {
+    pub(crate) fn flight(&self, part: &Part) -> Arc<Flight> {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         if flights.len() > PARTS {
             // Whoever waits holds a handle of its own.

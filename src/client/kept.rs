@@ -161,17 +161,15 @@ pub(crate) fn read(opened: &Opened) -> Result<(SessionRecord, u64), StoreError> 
 
 /// The session of that id, as the store has it now.
 pub(crate) async fn open(core: &Core, id: &SessionId) -> Result<Option<Arc<Cell>>, Error> {
-    match load(core, id).await? {
-        Some((record, version)) => of_record(core, record, version).await,
-        None => {
-            if let Some(cell) = core.shared.cells.get(&key(core, id))
-                && !cell.version().1
-            {
-                ended_elsewhere(core, &cell, SignInAgain::LoggedOut);
-            }
-            Ok(None)
-        }
+    if let Some((record, version)) = load(core, id).await? {
+        return of_record(core, record, version).await;
     }
+    if let Some(cell) = core.shared.cells.get(&key(core, id))
+        && !cell.version().1
+    {
+        ended_elsewhere(core, &cell, SignInAgain::LoggedOut);
+    }
+    Ok(None)
 }
 
 /// The session of a record; `None` where it has ended.

@@ -129,7 +129,7 @@ impl SessionRecord {
 
     /// What a session is made of, beside its key and its tokens.
     pub(crate) fn parts(&self) -> Result<(Option<IdToken>, Target, Nonces), StoreError> {
-        let id_token = self.id_token.clone().map(IdToken::restored).transpose();
+        let id_token = self.id_token.as_ref().map(IdToken::restored).transpose();
         let id_token = id_token.map_err(|_| StoreError::Malformed("its ID token is none"))?;
         Ok((
             id_token,

@@ -121,10 +121,10 @@ impl IdToken {
 
 impl IdToken {
     /// An ID token out of a record of ours, which was checked when it came, and sealed since.
-    pub(crate) fn restored(raw: IdTokenHint) -> Result<Self, JwtFault> {
+    pub(crate) fn restored(raw: &IdTokenHint) -> Result<Self, JwtFault> {
         let jws = Jws::parse(raw.expose())?;
         let claims = jws.unverified_claims();
-        Self::of(claims, &raw)
+        Self::of(claims, raw)
     }
 
     fn of(claims: &Claims, raw: &IdTokenHint) -> Result<Self, JwtFault> {

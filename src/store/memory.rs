@@ -284,19 +284,19 @@ impl Records for MemoryStore {
 /// with the task.
 #[derive(Default)]
 struct Gates {
-    gates: HashMap<RecordKey, Arc<AsyncMutex<()>>>,
+    by_name: HashMap<RecordKey, Arc<AsyncMutex<()>>>,
     sweep_beyond: usize,
     last_fence: u64,
 }
 
 impl Gates {
     fn gate(&mut self, name: &RecordKey) -> Arc<AsyncMutex<()>> {
-        if self.gates.len() > self.sweep_beyond {
+        if self.by_name.len() > self.sweep_beyond {
             // Whoever holds or waits for a gate has a handle of its own to it.
-            self.gates.retain(|_, gate| Arc::strong_count(gate) > 1);
-            self.sweep_beyond = (2 * self.gates.len()).max(64);
+            self.by_name.retain(|_, gate| Arc::strong_count(gate) > 1);
+            self.sweep_beyond = (2 * self.by_name.len()).max(64);
         }
-        self.gates.entry(*name).or_default().clone()
+        self.by_name.entry(*name).or_default().clone()
     }
 }
 

@@ -41,4 +41,4 @@ pub use redis::{RedisStore, RedisStoreBuilder};
 pub use seal::{SealingKey, SealingKeys};
 pub(crate) use stores::About;
 pub use stores::Stores;
-pub use transaction::{TransactionKey, Transactions};
+pub use transaction::{StoredTransactions, TransactionKey, Transactions};

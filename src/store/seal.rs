@@ -216,7 +216,7 @@ impl<'a> Envelope<'a> {
 mod tests {
     use super::*;
 
-    fn about<'a>(id: &'a [u8]) -> About<'a> {
+    fn about(id: &[u8]) -> About<'_> {
         About {
             kind: "session",
             issuer: "https://as.example",

@@ -17,6 +17,9 @@ pub struct TransactionKey {
     pub id: Digest,
 }
 
+/// Logins as they are kept, with their names.
+pub type StoredTransactions = Vec<(TransactionKey, Vec<u8>)>;
+
 /// Logins under way. Each call is atomic: of two that take the same login at once, one gets it.
 ///
 /// An owner can have several. A store may bound how many, at 16 or more, and drops the oldest then; one
@@ -33,10 +36,8 @@ pub trait Transactions: Send + Sync {
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// The logins of an owner, oldest first. Reading uses nothing up.
-    fn of<'a>(
-        &'a self,
-        owner: &'a Digest,
-    ) -> BoxFuture<'a, Result<Vec<(TransactionKey, Vec<u8>)>, StoreError>>;
+    fn of<'a>(&'a self, owner: &'a Digest)
+    -> BoxFuture<'a, Result<StoredTransactions, StoreError>>;
 
     /// Takes a login out, once. `None` where it is not there: never was, has passed, or was taken.
     fn take<'a>(

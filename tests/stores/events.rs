@@ -1,5 +1,7 @@
 //! What is told of: events and counters.
 
+use std::fmt::Write as _;
+
 use fapi_client::{Endpoint as At, Event, SignInAgain, StoreError};
 use fapi_testkit::{Endpoint, Nonces};
 
@@ -44,7 +46,7 @@ async fn a_sessions_life_is_told() {
     ];
     let mut shown = String::new();
     for event in expected {
-        shown.push_str(&format!("{event:?}"));
+        write!(shown, "{event:?}").unwrap();
         assert_eq!(one.next().await, Some(event.clone()));
         assert_eq!(two.next().await, Some(event));
     }
@@ -64,7 +66,7 @@ async fn a_sessions_life_is_told() {
     assert_eq!(one.next().await, None, "nobody is left to tell anything");
 }
 
-/// DPOP-8, OP-5: nonces that were asked for and clocks that differ are told, with where.
+/// DPOP-8a, OP-5: nonces that were asked for and clocks that differ are told, with where.
 #[tokio::test]
 async fn nonces_and_clocks_are_told() {
     let world = World::start(lenient().nonces(Nonces::Rotating)).await;
@@ -89,9 +91,8 @@ async fn nonces_and_clocks_are_told() {
     world.server.set_clock_offset(8);
     session.refresh().await.unwrap();
     let offset = loop {
-        match events.next().await.unwrap() {
-            Event::ClockOffset { origin, seconds } => break (origin, seconds),
-            _ => {}
+        if let Event::ClockOffset { origin, seconds } = events.next().await.unwrap() {
+            break (origin, seconds);
         }
     };
     assert_eq!(offset, (world.server.issuer().to_owned(), 8));

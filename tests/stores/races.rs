@@ -54,9 +54,10 @@ async fn who_is_refused_adopts_what_the_other_got() {
         };
         let b = world.builder().transport(gated).build().await.unwrap();
         let other = b.session(session.id()).await.unwrap();
-        let other = match narrower {
-            true => other.with_scope("accounts").unwrap(),
-            false => other,
+        let other = if narrower {
+            other.with_scope("accounts").unwrap()
+        } else {
+            other
         };
         world.store.open_locks();
         world.server.forget_requests();

@@ -40,7 +40,7 @@ async fn a_session_outlives_its_process() {
     world.nothing_twice();
 }
 
-/// DPOP-8: the nonces of a session are kept with it, so that a restart costs no challenge at the token
+/// DPOP-8a: the nonces of a session are kept with it, so that a restart costs no challenge at the token
 /// endpoint.
 #[tokio::test]
 async fn nonces_outlive_the_process() {

@@ -6,13 +6,15 @@
 )]
 
 mod common;
+mod registered;
 
 use std::sync::OnceLock;
 
-use common::{Newcomer, Setup, run_quickstart};
+use common::{Setup, run_quickstart};
 use fapi_client::{Denied, Endpoint, Error, OAuthError, Prompt, SignInAgain};
 use fapi_interop::{Answer, Browser, NodeProvider, User};
 use http::Method;
+use registered::Newcomer;
 use serde_json::{Value, json};
 
 fn server() -> &'static NodeProvider {

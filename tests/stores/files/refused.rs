@@ -115,7 +115,7 @@ async fn what_is_no_file() {
         let made = std::process::Command::new("mkfifo").arg(&path).status();
         assert!(made.unwrap().success());
     };
-    let makes: [(&dyn Fn(), &dyn Fn()); 3] = [
+    let makes: [(Step<'_>, Step<'_>); 3] = [
         (&link, &|| fs::remove_file(&path).unwrap()),
         (&directory, &|| fs::remove_dir(&path).unwrap()),
         (&pipe, &|| fs::remove_file(&path).unwrap()),
@@ -194,3 +194,6 @@ async fn a_record_that_is_too_large() {
         (version, &b"small"[..])
     );
 }
+
+/// Something that is done to the folder.
+type Step<'a> = &'a dyn Fn();

@@ -1,6 +1,7 @@
 //! One process: it uses sessions at random, several at once, until it is killed.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,7 +20,7 @@ pub(crate) async fn run(file: &str) -> ExitCode {
         match plan.client().await {
             Ok(client) => break client,
             Err(error) if error.retry_may_help() => {
-                tokio::time::sleep(Duration::from_millis(100)).await
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
             Err(error) => {
                 println!("LOST - {}", error.code());
@@ -42,7 +43,7 @@ pub(crate) async fn run(file: &str) -> ExitCode {
         let counters = client.counters();
         let mut line = format!("SEEN refreshes={}", counters.sessions_updated);
         for (name, count) in &*seen.lock().expect("no panic inside") {
-            line.push_str(&format!(" {name}={count}"));
+            let _ = write!(line, " {name}={count}");
         }
         println!("{line}");
     }

@@ -17,14 +17,14 @@ const CASE: &str = "FAPI_TEST_CASE";
 const SERVICE: &str = "fapi-client interop";
 
 /// Runs a program in a session whose keyring a password has unlocked.
-const UNLOCKED: &str = r#"
+const UNLOCKED: &str = r"
 printf 'a password' | gnome-keyring-daemon --unlock --components=secrets >&2 || exit 1
 for _ in $(seq 100); do
   dbus-send --session --print-reply=literal --dest=org.freedesktop.DBus / \
     org.freedesktop.DBus.NameHasOwner string:org.freedesktop.secrets | grep -q true && break
   sleep 0.1
 done
-"#;
+";
 const ONE: &str = r#"exec "$0" "$@""#;
 const TWO: &str = r#""$0" "$@" & "$0" "$@"; status=$?; wait $! && exit $status"#;
 
@@ -170,23 +170,20 @@ async fn a_key_is_kept() {
 /// A folder that came without its keyring is an error of its own, which says which key is missing.
 #[tokio::test]
 async fn a_key_that_is_gone() {
-    match case() {
-        Some((_, folder)) => {
-            let (keys, name) = keys(&open(&folder).await.unwrap());
-            let refused = keys.open(&name).await.map(|_| ()).unwrap_err();
-            let KeyError::Store(StoreError::UnknownSealingKey(id)) = refused else {
-                panic!("{refused}");
-            };
-            assert!(id.starts_with("keyring-"), "{id}");
-        }
-        None => {
-            let home = Home::new("gone");
-            let script = [UNLOCKED, ONE].concat();
-            home.session(&script, "a_key_is_kept", "make");
-            fs::remove_dir_all(home.0.join("data")).unwrap();
-            home.session(&script, "a_key_that_is_gone", "gone");
-        }
+    if let Some((_, folder)) = case() {
+        let (keys, name) = keys(&open(&folder).await.unwrap());
+        let refused = keys.open(&name).await.map(|_| ()).unwrap_err();
+        let KeyError::Store(StoreError::UnknownSealingKey(id)) = refused else {
+            panic!("{refused}");
+        };
+        assert!(id.starts_with("keyring-"), "{id}");
+        return;
     }
+    let home = Home::new("gone");
+    let script = [UNLOCKED, ONE].concat();
+    home.session(&script, "a_key_is_kept", "make");
+    fs::remove_dir_all(home.0.join("data")).unwrap();
+    home.session(&script, "a_key_that_is_gone", "gone");
 }
 
 /// Two processes that are the first to ask end with one key.

@@ -177,13 +177,13 @@ async fn a_key_that_is_gone() {
             panic!("{refused}");
         };
         assert!(id.starts_with("keyring-"), "{id}");
-    } else {
-        let home = Home::new("gone");
-        let script = [UNLOCKED, ONE].concat();
-        home.session(&script, "a_key_is_kept", "make");
-        fs::remove_dir_all(home.0.join("data")).unwrap();
-        home.session(&script, "a_key_that_is_gone", "gone");
+        return;
     }
+    let home = Home::new("gone");
+    let script = [UNLOCKED, ONE].concat();
+    home.session(&script, "a_key_is_kept", "make");
+    fs::remove_dir_all(home.0.join("data")).unwrap();
+    home.session(&script, "a_key_that_is_gone", "gone");
 }
 
 /// Two processes that are the first to ask end with one key.

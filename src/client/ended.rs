@@ -28,6 +28,8 @@ const TRIES: usize = 8;
 /// Sessions that are being buried, and those that the store could not be told of.
 #[derive(Default)]
 pub(crate) struct Graveyard {
+    /// What is made up for, once at a time.
+    flight: SingleFlight<()>,
     busy: Mutex<HashSet<String>>,
     unwritten: Mutex<Vec<Arc<Cell>>>,
 }
@@ -234,7 +236,7 @@ pub(crate) fn retry(core: &Arc<Core>) {
         }
     };
     // Outside of a runtime it stays for later; nothing may panic for it.
-    drop(SingleFlight::default().start(job));
+    drop(core.graveyard.flight.start(job));
 }
 
 async fn work_off(core: &Arc<Core>) -> Result<(), Error> {

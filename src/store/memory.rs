@@ -1,6 +1,6 @@
 //! The memory of this process.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -145,7 +145,9 @@ impl Transactions for MemoryStore {
 /// Records by name, and the names by tag.
 #[derive(Default)]
 struct Table {
-    records: BTreeMap<(RecordKind, Digest, Digest), Kept>,
+    records: BTreeMap<Place, Kept>,
+    /// What has a tag: kind, scope, tag, id.
+    tagged: BTreeSet<(RecordKind, Digest, Digest, Digest)>,
     last_version: u64,
     sweep_at: Option<Instant>,
 }
@@ -158,7 +160,13 @@ struct Kept {
     ends: Option<Instant>,
 }
 
-const fn place(key: &RecordKey) -> (RecordKind, Digest, Digest) {
+type Place = (RecordKind, Digest, Digest);
+
+/// The ends of what begins with a kind and a scope.
+const FIRST: Digest = Digest::from_bytes([0; 32]);
+const LAST: Digest = Digest::from_bytes([0xff; 32]);
+
+const fn place(key: &RecordKey) -> Place {
     (key.kind, key.scope, key.id)
 }
 
@@ -171,10 +179,14 @@ impl Table {
 
     fn write(&mut self, key: &RecordKey, record: Record, fence: u64, now: Instant) -> u64 {
         if self.sweep_at.is_none_or(|at| now >= at) {
-            self.records
-                .retain(|_, kept| kept.ends.is_none_or(|ends| now < ends));
+            let over = |kept: &Kept| kept.ends.is_some_and(|ends| now >= ends);
+            let gone = self.records.iter().filter(|(_, kept)| over(kept));
+            for place in gone.map(|(place, _)| *place).collect::<Vec<_>>() {
+                self.remove(&place);
+            }
             self.sweep_at = Some(now + SWEEP_EVERY);
         }
+        self.remove(&place(key));
         self.last_version += 1;
         let kept = Kept {
             version: self.last_version,
@@ -183,8 +195,37 @@ impl Table {
             tags: record.tags.into_boxed_slice(),
             ends: record.life.map(|life| now + life),
         };
+        for tag in &kept.tags {
+            self.tagged.insert((key.kind, key.scope, *tag, key.id));
+        }
         self.records.insert(place(key), kept);
         self.last_version
+    }
+
+    fn remove(&mut self, place: &Place) {
+        if let Some(kept) = self.records.remove(place) {
+            for tag in &kept.tags {
+                self.tagged.remove(&(place.0, place.1, *tag, place.2));
+            }
+        }
+    }
+
+    /// The places with a kind and a scope, and a tag where one is given.
+    fn places(&self, kind: RecordKind, scope: Digest, tag: Option<Digest>) -> Vec<Place> {
+        match tag {
+            Some(tag) => {
+                let found = self
+                    .tagged
+                    .range((kind, scope, tag, FIRST)..=(kind, scope, tag, LAST));
+                found.map(|(.., id)| (kind, scope, *id)).collect()
+            }
+            None => {
+                let found = self
+                    .records
+                    .range((kind, scope, FIRST)..=(kind, scope, LAST));
+                found.map(|(place, _)| *place).collect()
+            }
+        }
     }
 }
 
@@ -245,7 +286,7 @@ impl Records for MemoryStore {
             if expected.is_some() && known.is_some() && known != expected {
                 return Err(StoreError::Conflict);
             }
-            table.records.remove(&place(key));
+            table.remove(&place(key));
             Ok(())
         })
     }
@@ -258,24 +299,18 @@ impl Records for MemoryStore {
     ) -> BoxFuture<'a, Result<Vec<Stored>, StoreError>> {
         Box::pin(async move {
             let now = Instant::now();
-            let first = (kind, *scope, Digest::from_bytes([0; 32]));
-            let last = (kind, *scope, Digest::from_bytes([0xff; 32]));
             let table = lock(&self.records);
-            let found = table.records.range(first..=last).filter(|(_, kept)| {
-                kept.ends.is_none_or(|ends| now < ends)
-                    && tag.is_none_or(|tag| kept.tags.contains(tag))
-            });
-            Ok(found
-                .map(|((kind, scope, id), kept)| Stored {
-                    key: RecordKey {
-                        kind: *kind,
-                        scope: *scope,
-                        id: *id,
-                    },
+            let places = table.places(kind, *scope, tag.copied());
+            let found = places.into_iter().filter_map(|(kind, scope, id)| {
+                let key = RecordKey { kind, scope, id };
+                let kept = table.live(&key, now)?;
+                Some(Stored {
+                    key,
                     version: kept.version,
                     bytes: kept.bytes.to_vec(),
                 })
-                .collect())
+            });
+            Ok(found.collect())
         })
     }
 }

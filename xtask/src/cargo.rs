@@ -61,12 +61,33 @@ pub(crate) fn lint() -> Outcome {
 }
 
 pub(crate) fn doc() -> Outcome {
-    for package in ["fapi-client", "fapi-testkit"] {
-        let mut command = run::cargo(&["doc", "--locked", "--no-deps", "-p", package]);
+    let sets = [
+        &["-p", "fapi-client"][..],
+        &["-p", "fapi-client", "--all-features"],
+        &["-p", "fapi-testkit"],
+    ];
+    for set in sets {
+        let doc = ["doc", "--locked", "--no-deps"];
+        let mut command = run::cargo(&[&doc[..], set].concat());
         command.env("RUSTDOCFLAGS", "-D warnings");
         run::show(command, minutes(10))?;
     }
     Ok(String::from("rustdoc has nothing to say"))
+}
+
+/// The benchmark that has a limit.
+pub(crate) fn bench() -> Outcome {
+    let memory = [
+        "bench",
+        "--locked",
+        "-p",
+        "fapi-benches",
+        "--bench",
+        "memory",
+    ];
+    let said = run::tee(run::cargo(&memory), minutes(20))?;
+    let line = said.lines().find(|line| line.contains("bytes each"));
+    Ok(line.unwrap_or("measured").to_owned())
 }
 
 pub(crate) fn features(names: &[String]) -> Outcome {

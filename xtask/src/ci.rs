@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::run::Outcome;
-use crate::{cargo, deny, deps, hygiene, interop, msrv, public_api, requirements, rooms};
+use crate::{cargo, chaos, deny, deps, hygiene, interop, msrv, public_api, requirements, rooms};
 
 struct Step {
     name: &'static str,
@@ -72,6 +72,14 @@ const STEPS: &[Step] = &[
     Step {
         name: "interop",
         run: interop::tests,
+    },
+    Step {
+        name: "chaos",
+        run: chaos::short,
+    },
+    Step {
+        name: "bench",
+        run: cargo::bench,
     },
 ];
 

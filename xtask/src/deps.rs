@@ -20,6 +20,7 @@ const PACKAGES: &[(&str, &[&str], &[&str])] = &[
         &["testkit/src"],
         &["testkit/src", "testkit/tests"],
     ),
+    ("benches", &["benches"], &["benches"]),
     ("tests/interop", &["tests/interop"], &["tests/interop"]),
     ("xtask", &["xtask/src"], &["xtask/src"]),
 ];

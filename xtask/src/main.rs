@@ -3,6 +3,7 @@
 //! `cargo xtask` lists the commands; `cargo xtask ci` runs every check, one after the other.
 
 mod cargo;
+mod chaos;
 mod ci;
 mod deny;
 mod deps;
@@ -99,6 +100,16 @@ const COMMANDS: &[Command] = &[
         name: "interop",
         about: "the tests against servers that others wrote",
         run: |_| interop::run(),
+    },
+    Command {
+        name: "chaos",
+        about: "sessions in bad weather, 10 minutes on each store; `short` is 30 s",
+        run: chaos::run,
+    },
+    Command {
+        name: "bench",
+        about: "what a session costs: at most 4 KiB in memory",
+        run: |_| cargo::bench(),
     },
     Command {
         name: "newcomer",

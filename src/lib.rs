@@ -35,10 +35,12 @@
 //!
 //! # Where to go on
 //!
+//! * [`guide`]: a web application, a command line, keys.
 //! * [`Client`] and [`ClientBuilder`]: what can be set, and what [`ClientBuilder::preflight`] tells.
 //! * [`Session`]: API calls, UserInfo, refresh, step-up, logout.
 //! * [`Clients`]: several authorization servers.
 //! * [`Client::register`]: a client id for each installed copy of a program.
+//! * [`Stores`]: where sessions live, and [`store`]: stores of your own.
 //! * [`Signer`] and [`KeySet`]: keys in hardware, and keys that change while the program runs.
 //! * [`KeyStore`]: where keys are made and stay. `Pkcs11Keys` (feature `pkcs11`) is an HSM or a card.
 //! * [`Transport`]: another HTTP stack, and [`HttpsTransport`]: roots, proxies.
@@ -170,3 +172,15 @@ pub use transport::{
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
+
+/// How to build on this crate, one page for each kind of program.
+pub mod guide {
+    #[doc = include_str!("../docs/guide/backend.md")]
+    pub mod backend {}
+
+    #[doc = include_str!("../docs/guide/command_line.md")]
+    pub mod command_line {}
+
+    #[doc = include_str!("../docs/guide/keys.md")]
+    pub mod keys {}
+}

@@ -112,6 +112,19 @@ impl Client {
         finish::finish(&core, taken).await
     }
 
+    /// Gives up the logins that a browser has under way at this client: the user went away, or thought
+    /// better of it. Nothing of them is left in the store. A callback that comes all the same finds no
+    /// login.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store failed. What is left passes with the login's life.
+    pub async fn abandon_login(
+        &self,
+        transaction: impl Into<TransactionHandle>,
+    ) -> Result<(), Error> {
+        transactions::abandon(&self.core, &transaction.into()).await
+    }
+
     /// Asks for a token for the client itself (RFC 6749 section 4.4), for APIs that act for no user.
     pub fn client_credentials(&self) -> ServiceRequest {
         ServiceRequest::new(self.core.clone())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::core::Core;
-use super::dpop_keys::{KeyRecord, KeySource};
+use super::dpop_keys::{self, KeyRecord, KeySource};
 use super::login::Target;
 use super::record::{NonceRecord, TargetRecord, kept, kept_option, write};
 use super::servers::Nonces;
@@ -225,4 +225,18 @@ pub(crate) async fn take(
             response: unchecked.into_response()?,
         },
     ))
+}
+
+/// Takes every login of a browser at this client out, and the keys that were made for them.
+pub(crate) async fn abandon(core: &Core, handle: &TransactionHandle) -> Result<(), Error> {
+    let stored = of(core, &owner(handle)).await?;
+    for (key, record) in live(core, stored) {
+        let transactions = &core.vault.stores().transactions;
+        if core.vault.told(transactions.take(&key).await)?.is_some()
+            && let Ok((_, source)) = record.key.open(core).await
+        {
+            dpop_keys::forget(core, &source).await;
+        }
+    }
+    Ok(())
 }

@@ -243,7 +243,14 @@ impl Loopback {
             on_progress,
         };
         let over = over(time_limit, until);
-        let (caller, outcome) = wait.outcome(client, login, over).await?;
+        let (caller, outcome) = match wait.outcome(client, login, over).await {
+            Ok(ended) => ended,
+            Err(error) => {
+                // Timed out or called off: nothing of the login is left behind.
+                drop(client.abandon_login(login.transaction()).await);
+                return Err(error.into());
+            }
+        };
         // NAT-7.3: after this the listener is gone.
         wait.farewell(caller, &outcome).await;
         outcome

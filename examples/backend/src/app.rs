@@ -38,7 +38,10 @@ impl App {
     /// A setting that can't be right; a store or a server that can't be reached.
     pub async fn build(settings: Settings) -> Result<Self, Trouble> {
         let keys = &settings.sealing_keys;
-        let stores = settings.store.open(keys, settings.ca_pem.as_deref()).await?;
+        let stores = settings
+            .store
+            .open(keys, settings.ca_pem.as_deref())
+            .await?;
         let mut client = Client::builder(&settings.issuer, &settings.client_id)
             .redirect_uri(settings.base_url.page("/callback"))
             .authenticate_with(ClientAuth::private_key_jwt(settings.key.clone()))

@@ -40,8 +40,7 @@ pub(crate) fn read<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// `SameSite=Lax` and not `Strict`: the callback comes from the server's site, and needs its cookie.
 pub(crate) fn set(response: &mut Response, name: &str, value: &str, life: Duration) {
     let seconds = life.as_secs();
-    let line =
-        format!("{name}={value}; Max-Age={seconds}; Path=/; Secure; HttpOnly; SameSite=Lax");
+    let line = format!("{name}={value}; Max-Age={seconds}; Path=/; Secure; HttpOnly; SameSite=Lax");
     if let Ok(mut line) = HeaderValue::try_from(line) {
         line.set_sensitive(true);
         response.headers_mut().append(SET_COOKIE, line);

@@ -16,10 +16,7 @@ use crate::pages::{HOME, button, escape};
 use crate::{cookies, pages, seal};
 
 /// `GET /`
-pub(crate) async fn page(
-    State(app): State<App>,
-    headers: HeaderMap,
-) -> Result<Response, Failure> {
+pub(crate) async fn page(State(app): State<App>, headers: HeaderMap) -> Result<Response, Failure> {
     let token = Token::new(&app, &headers)?;
     if let Some(session) = app.session(&headers).await? {
         let body = logged_in(&app, &session, &token).await?;
@@ -47,7 +44,12 @@ async fn logged_in(app: &App, session: &Session, token: &Token) -> Result<String
         body += &button("/accounts", &token.value, "Show my accounts", true);
     }
     body += &button("/logout", &token.value, "Log out", false);
-    body += &button("/logout-everywhere", &token.value, "Log out everywhere", false);
+    body += &button(
+        "/logout-everywhere",
+        &token.value,
+        "Log out everywhere",
+        false,
+    );
     body += "</nav>\n<h2>Where you are logged in</h2>\n<ul>\n";
     let mut sessions = sessions_of(app, session).await?;
     // This one first.

@@ -11,10 +11,7 @@ use crate::failure::Failure;
 use crate::{cookies, pages};
 
 /// `POST /login`: the parameters go to the server directly, the browser gets a URL with two of them.
-pub(crate) async fn begin(
-    State(app): State<App>,
-    headers: HeaderMap,
-) -> Result<Response, Failure> {
+pub(crate) async fn begin(State(app): State<App>, headers: HeaderMap) -> Result<Response, Failure> {
     let login = app.shared.client.login().scope(&app.shared.scope);
     send_to_server(login, &headers).await
 }

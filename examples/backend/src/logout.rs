@@ -31,11 +31,7 @@ pub(crate) async fn everywhere(
     end(&app, ending, session.as_ref()).await
 }
 
-async fn end(
-    app: &App,
-    ending: Vec<Session>,
-    own: Option<&Session>,
-) -> Result<Response, Failure> {
+async fn end(app: &App, ending: Vec<Session>, own: Option<&Session>) -> Result<Response, Failure> {
     for session in ending {
         match session.logout().await {
             Ok(()) => {}

@@ -95,7 +95,8 @@ pub(crate) fn foreign_form<'a>(
 }
 
 /// The way back to the first page.
-pub(crate) const HOME: &str = "<nav><a class=\"button main\" href=\"/\">Back to the start</a></nav>";
+pub(crate) const HOME: &str =
+    "<nav><a class=\"button main\" href=\"/\">Back to the start</a></nav>";
 
 /// Sends the browser on, always with GET (status 303), so that nothing that was posted goes along.
 pub(crate) fn see_other(url: &str) -> Response {

@@ -134,10 +134,7 @@ mod tests {
         assert_eq!(elsewhere.open("__Host-session", &sealed), None);
         let over = one.close("__Host-session", "the-id", Duration::ZERO);
         assert_eq!(other.open("__Host-session", &over.unwrap()), None);
-        assert_ne!(
-            one.close("__Host-session", "the-id", HOUR).unwrap(),
-            sealed
-        );
+        assert_ne!(one.close("__Host-session", "the-id", HOUR).unwrap(), sealed);
     }
 
     /// Every change of every character is noticed, and every cut.

@@ -38,8 +38,11 @@
 //! * [`Client`] and [`ClientBuilder`]: what can be set, and what [`ClientBuilder::preflight`] tells.
 //! * [`Session`]: API calls, UserInfo, refresh, step-up, logout.
 //! * [`Clients`]: several authorization servers.
+//! * [`Client::register`]: a client id for each installed copy of a program.
 //! * [`Signer`] and [`KeySet`]: keys in hardware, and keys that change while the program runs.
+//! * [`KeyStore`]: where keys are made and stay. `Pkcs11Keys` (feature `pkcs11`) is an HSM or a card.
 //! * [`Transport`]: another HTTP stack, and [`HttpsTransport`]: roots, proxies.
+//! * `native` (feature `loopback`): logins on the user's own device, for command lines and desktops.
 //! * [`Error`]: what went wrong, by who is at fault.
 //!
 //! # Cryptography
@@ -116,6 +119,8 @@ mod error;
 mod future;
 mod jose;
 mod keys;
+#[cfg(feature = "loopback")]
+pub mod native;
 mod profile;
 mod protocol;
 pub mod rustls_0_23;
@@ -127,18 +132,20 @@ mod transport;
 
 pub use client::{
     ApiRequest, ApiResponse, Client, ClientBuilder, Clients, ClientsBuilder, Counters, Discovery,
-    EndSession, Event, Events, Login, LoginRequest, Observed, Prepared, Service, ServiceRequest,
-    Session, SessionId,
+    EndSession, Event, Events, Login, LoginRequest, Observed, Prepared, Registration,
+    RegistrationChanges, RegistrationRequest, Service, ServiceRequest, Session, SessionId,
 };
 pub use crypto::Crypto;
 pub use error::{
     ApiFailure, ConfigError, Denied, Endpoint, Error, Finding, JwtFault, JwtKind, KeyError,
-    LogoutRequestFault, NonceFault, NotReplayable, OAuthError, Preflight, Rule, Severity,
-    SignInAgain, StepUp, StoreError, TransportError, TransportFault, Violation,
+    LogoutRequestFault, NativeError, NonceFault, NotReplayable, OAuthError, Preflight, Rule,
+    Severity, SignInAgain, StepUp, StoreError, TransportError, TransportFault, Violation,
 };
 pub use future::BoxFuture;
 pub use jose::PublicJwk;
 pub use keys::{KeyName, KeySet, KeyStore, SealedKeys, Signature, Signer, SoftwareKey};
+#[cfg(feature = "pkcs11")]
+pub use keys::{Pkcs11Builder, Pkcs11Keys};
 pub use profile::Algorithm;
 pub use protocol::authorization_details::AuthorizationDetail;
 pub use protocol::authorization_request::Prompt;

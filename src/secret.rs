@@ -137,6 +137,14 @@ secret! {
     pub(crate) PrivateKeyPem
 }
 secret! {
+    /// What a server's operator gave for registering clients (RFC 7591 section 3).
+    pub(crate) InitialAccessToken
+}
+secret! {
+    /// What manages one registered client (RFC 7592 section 1.2).
+    pub(crate) RegistrationAccessToken
+}
+secret! {
     /// The secret that binds a login to the browser that began it.
     ///
     /// A web application puts it in a cookie named `__Host-…` (`Secure`, `HttpOnly`, `Path=/`,

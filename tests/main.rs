@@ -24,6 +24,7 @@ mod par;
 mod par_answers;
 mod preflight;
 mod refresh;
+mod registration;
 mod registry;
 mod retries;
 mod revocation;

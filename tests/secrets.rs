@@ -1,7 +1,7 @@
 //! No secret gets out by a side door.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use fapi_testkit::{Endpoint, Nonces, TestServer};
 use tracing_subscriber::fmt::MakeWriter;
@@ -11,7 +11,7 @@ use crate::common;
 
 /// Everything that was logged.
 #[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
+pub struct Captured(pub Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Captured {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -32,21 +32,29 @@ impl MakeWriter<'_> for Captured {
     }
 }
 
+/// What is logged from now on by the whole process, whatever runs in it: more to search, and nothing that is
+/// missed.
+pub fn captured() -> Captured {
+    static CAPTURED: OnceLock<Captured> = OnceLock::new();
+    let begin = || {
+        let captured = Captured::default();
+        let layer = tracing_subscriber::fmt::layer()
+            .with_ansi(false)
+            .with_writer(captured.clone())
+            .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL);
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+        captured
+    };
+    CAPTURED.get_or_init(begin).clone()
+}
+
 /// SEC-cred, R6750-5.3: everything that is logged by every crate during a full login, API calls, a
 /// refresh, a refusal and a logout is searched for every secret that was used. `Debug` of everything
 /// public is searched as well.
 #[tokio::test]
 async fn no_secret_is_logged() {
-    let captured = Captured::default();
-    let subscriber = tracing_subscriber::registry().with(
-        tracing_subscriber::fmt::layer()
-            .with_ansi(false)
-            .with_writer(captured.clone())
-            .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL),
-    );
-    // For the whole process, whatever else runs in it: more to search, and nothing that is missed.
-    tracing::subscriber::set_global_default(subscriber).unwrap();
-
+    let captured = captured();
     let server = TestServer::builder()
         .nonces(Nonces::Rotating)
         .refresh_rotation(true)

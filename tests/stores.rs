@@ -1,6 +1,21 @@
-//! The stores that come with the crate keep the contracts that every store keeps.
+//! Stores: those that come with the crate keep the contracts that every store keeps, and sessions live
+//! through whatever a store, a process or a server does.
 
+mod clocks;
+mod crash;
+mod ending;
+mod events;
+mod faulty;
 mod files;
 mod key_sources;
+mod keys;
 mod memory;
+mod offline;
+mod parts;
 mod processes;
+mod races;
+mod replicas;
+mod sealing;
+mod services;
+mod weather;
+mod world;

@@ -12,9 +12,10 @@ use serde::de::DeserializeOwned;
 use tracing::Instrument;
 use url::Url;
 
+use super::cell::Cell;
 use super::core::Core;
 use super::resource::{self, Call};
-use super::tokens::{Cell, Part};
+use super::tokens::Part;
 use crate::error::is_plain_word;
 use crate::error::{ApiFailure, ConfigError, Endpoint, Error, Violation};
 use crate::profile::{API_MAX_BYTES, API_TIMEOUT};

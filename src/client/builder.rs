@@ -118,8 +118,17 @@ impl ClientBuilder {
         self
     }
 
+    pub(crate) fn with_parts(mut self, parts: Parts) -> Self {
+        self.parts = parts;
+        self
+    }
+
     /// Where the server sends the browser back to: https, or `http://127.0.0.1:PORT/…` and
     /// `http://[::1]:PORT/…` for a program on the user's own device. Without it no user can log in.
+    ///
+    /// `http://127.0.0.1/…` without a port is what such a program registers: any port counts then
+    /// (RFC 8252 section 7.3), and the module `native` (feature `loopback`) puts in the one that it
+    /// listens on.
     pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
         self.redirect_uri = Some(uri.into());
         self

@@ -94,6 +94,7 @@ pub(crate) fn endpoint_of(
         Endpoint::Jwks => ("jwks_uri", &metadata.jwks_uri),
         Endpoint::UserInfo => ("userinfo_endpoint", &metadata.userinfo_endpoint),
         Endpoint::Revocation => ("revocation_endpoint", &metadata.revocation_endpoint),
+        Endpoint::Registration => ("registration_endpoint", &metadata.registration_endpoint),
         Endpoint::Metadata | Endpoint::Resource => (endpoint.name(), &None),
     };
     url.clone().ok_or(ConfigError::NoEndpoint(member))

@@ -1,6 +1,7 @@
 //! The keys that tokens are bound to: made for a login, kept with its session, deleted with it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,9 @@ use crate::protocol::dpop::ProofKey;
 use crate::secret::PrivateKeyPem;
 use crate::store::RecordKind;
 use crate::time::Timestamp;
+
+/// How long the end of a login takes at most, once its callback is there: its key is still needed so long.
+const LOGIN_ENDS: Duration = Duration::from_secs(5 * 60);
 
 /// Where the keys of sessions come from.
 #[derive(Clone, Default)]
@@ -143,7 +147,7 @@ pub(crate) async fn for_login(
             let pending = PendingKey {
                 name: name.as_str().to_owned(),
                 session: session.as_str().to_owned(),
-                expires_at: core.now().plus(core.transaction_life),
+                expires_at: core.now().plus(core.transaction_life + LOGIN_ENDS),
             };
             // Written down before there is a key that nobody would find.
             let content = Content {

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::cell::{Cell, Grant, Life};
 use super::core::Core;
 use super::dpop_keys;
 use super::kept;
@@ -14,7 +15,7 @@ use super::record::{SessionRecord, tombstone};
 use super::revoke::revoke;
 use super::session::SessionId;
 use super::single_flight::SingleFlight;
-use super::tokens::{Cell, Grant, Life};
+use super::tokens::Unrevoked;
 use super::turn::Turn;
 use crate::error::{Error, SignInAgain, StoreError};
 use crate::store::RecordKind;
@@ -138,9 +139,10 @@ async fn bury(core: &Core, cell: &Arc<Cell>) -> Result<(), Error> {
     if let Some(turn) = turn {
         turn.end().await;
     }
+    let known = cell.unrevoked();
     let revoked = revoke(core, cell).await;
     let settled = match marked {
-        Ok(()) => settle(core, cell).await,
+        Ok(()) => settle(core, cell, &known).await,
         Err(error) => Err(error),
     };
     core.graveyard.remember(cell, settled.is_err());
@@ -177,14 +179,21 @@ fn remains(cell: &Cell) -> Life {
     }
 }
 
-/// Writes down what is still to be revoked, or forgets the session.
-async fn settle(core: &Core, cell: &Cell) -> Result<(), StoreError> {
+/// Writes down what is still to be revoked, or forgets the session. What another process has added to the
+/// tombstone since the `known` tokens were read from it stays there.
+async fn settle(core: &Core, cell: &Cell, known: &[Unrevoked]) -> Result<(), StoreError> {
     let key = core.vault.key(RecordKind::Session, cell.id.as_str());
     for _ in 0..TRIES {
+        let opened = core.vault.load(&key).await?;
+        let read = opened.map(|opened| kept::read(&opened)).transpose()?;
+        let version = read.as_ref().map(|(_, version)| *version);
+        if let Some((record, _)) = read {
+            let there = record.life().into_unrevoked();
+            cell.give_back(there.into_iter().filter(|one| !known.contains(one)));
+        }
         let left = remains(cell);
-        let known = core.vault.load(&key).await?.map(|opened| opened.version);
         let none_left = cell.unrevoked().is_empty();
-        let outcome = match known {
+        let outcome = match version {
             None if none_left => Ok(()),
             None => {
                 let Some(record) = SessionRecord::new(cell, left) else {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use tracing::Instrument;
 
 use super::authorization_server::{self, Call};
+use super::cell::{Cell, Grant};
 use super::core::Core;
 use super::session::Session;
-use super::tokens::{Cell, Grant, Tokens};
+use super::tokens::Tokens;
 use super::transactions::{Taken, Transaction};
 use super::{dpop_keys, ended, kept};
-use crate::error::{Endpoint, Error, JwtFault, Violation};
+use crate::error::{Endpoint, Error, JwtFault, SignInAgain, Violation};
 use crate::protocol::authorization_response::Response;
 use crate::protocol::id_token::{self, IdToken, Occasion};
 use crate::protocol::token::{self, TokenResponse};
@@ -78,7 +79,9 @@ async fn kept(
             Ok(Session::new(core.clone(), cell))
         }
         Err((cell, error)) => {
-            drop(ended::log_out(core, &Arc::new(cell)).await);
+            // Nobody has seen this session: there is no end of it to tell of.
+            let _ = cell.end(SignInAgain::LoggedOut);
+            drop(ended::give_back(core, &Arc::new(cell)).await);
             Err(error.into())
         }
     }

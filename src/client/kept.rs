@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::cell::{Cell, Grant, Life};
 use super::core::Core;
+use super::ended;
 use super::record::SessionRecord;
 use super::session::SessionId;
-use super::tokens::{Cell, Grant, Life};
+use super::tokens::Tokens;
 use super::turn::Turn;
 use super::vault::Opened;
 use crate::error::{ConfigError, Error, SignInAgain, StoreError};
@@ -17,6 +19,9 @@ use crate::store::{RecordKey, RecordKind};
 
 /// How long to wait before tokens that could not be written are written again, at first and at most.
 const SAVE_AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+
+/// How often a record that changes under our hands is read again.
+const TRIES: usize = 8;
 
 /// The sessions that somebody has a handle to, so that all handles to one are the same.
 #[derive(Default)]
@@ -105,27 +110,16 @@ pub(crate) enum Found {
 
 /// Reads the record of a session again and takes over what another process wrote.
 pub(crate) async fn read_again(core: &Core, cell: &Cell) -> Result<Found, Error> {
-    let (version, unsaved) = cell.version();
-    if unsaved {
-        save(core, cell).await?;
-    }
+    save(core, cell).await?;
+    let (version, _) = cell.version();
     let life = match load(core, &cell.id).await? {
         Some((record, now)) if now != version => Some((record.life(), now)),
         Some(_) => None,
-        None => {
-            return Ok(Found::Gone(ended_elsewhere(
-                core,
-                cell,
-                SignInAgain::LoggedOut,
-            )));
-        }
+        None => return Ok(gone(core, cell, SignInAgain::LoggedOut)),
     };
     match life {
-        Some((Life::Ended { cause, .. }, _)) => Ok(Found::Gone(ended_elsewhere(core, cell, cause))),
-        Some((Life::Live(tokens), now)) => {
-            cell.adopt(tokens, now, false);
-            Ok(live(cell))
-        }
+        Some((Life::Ended { cause, .. }, _)) => Ok(gone(core, cell, cause)),
+        Some((Life::Live(tokens), now)) => Ok(take_over(cell, tokens, now, false)),
         None => Ok(live(cell)),
     }
 }
@@ -138,6 +132,12 @@ fn live(cell: &Cell) -> Found {
 }
 
 const fn drop_ref<T>(_: &T) {}
+
+/// Serves from these tokens, unless the session has ended here.
+pub(crate) fn take_over(cell: &Cell, tokens: Tokens, version: u64, unsaved: bool) -> Found {
+    cell.adopt(tokens, version, unsaved);
+    live(cell)
+}
 
 /// The session is over for its handles here as well. The first cause stays.
 fn ended_elsewhere(core: &Core, cell: &Cell, cause: SignInAgain) -> SignInAgain {
@@ -233,18 +233,53 @@ pub(crate) async fn save(core: &Core, cell: &Cell) -> Result<(), StoreError> {
         return Ok(());
     }
     let answers = tokens.answers();
-    match write(core, cell, Life::Live(tokens), version, None, 0).await {
+    match write(core, cell, Life::Live(tokens.clone()), version, None, 0).await {
         Ok(version) => {
             cell.saved(answers, version);
             Ok(())
         }
-        // Another has written: a logout, or one who took these tokens for lost. The next to read knows.
-        Err(StoreError::Conflict) => {
-            cell.saved(answers, version);
-            Ok(())
-        }
+        // Another has written: a logout, or one who took these tokens for lost; or our own write was
+        // done after all.
+        Err(StoreError::Conflict) => write_late(core, cell, &tokens, None).await.map(drop),
         Err(error) => Err(error),
     }
+}
+
+/// Writes tokens though somebody has written since they were asked for. A session that has ended stays so,
+/// and a later answer stays. What is older gives way, and the note that another one's refresh is under way
+/// is kept: if the server refuses the old refresh token to that one, it reads again and finds these.
+pub(crate) async fn write_late(
+    core: &Core,
+    cell: &Cell,
+    tokens: &Tokens,
+    mut fence: Option<u64>,
+) -> Result<Found, StoreError> {
+    for _ in 0..TRIES {
+        let (known, version) = match load(core, &cell.id).await? {
+            None => return Ok(gone(core, cell, SignInAgain::LoggedOut)),
+            Some((record, version)) => match record.life() {
+                Life::Ended { cause, .. } => return Ok(gone(core, cell, cause)),
+                Life::Live(known) => (known, version),
+            },
+        };
+        // Who may write with its fence is the last who asked, and has the last answer.
+        let last = fence.is_some();
+        if !last && known.answers() >= tokens.answers() {
+            return Ok(take_over(cell, known, version, false));
+        }
+        let ours = tokens.clone().in_flight(!last && known.is_in_flight());
+        match write(core, cell, Life::Live(ours.clone()), version, fence, 0).await {
+            Ok(version) => return Ok(take_over(cell, ours, version, false)),
+            Err(StoreError::Conflict) => {}
+            Err(StoreError::Fenced) => fence = None,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(StoreError::Conflict)
+}
+
+fn gone(core: &Core, cell: &Cell, cause: SignInAgain) -> Found {
+    Found::Gone(ended_elsewhere(core, cell, cause))
 }
 
 /// Writes them again and again, until the store has them, and keeps the session's turn so long.
@@ -262,6 +297,10 @@ pub(crate) fn save_later(core: &Arc<Core>, cell: &Arc<Cell>, turn: Turn) {
             if save(&core, &cell).await.is_ok() {
                 break;
             }
+        }
+        if cell.live(drop_ref).is_err() {
+            // It has ended elsewhere, and nobody else knows of these tokens.
+            drop(ended::give_back(&core, &cell).await);
         }
         turn.end().await;
     });

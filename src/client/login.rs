@@ -23,6 +23,7 @@ use crate::protocol::claims_request::ClaimsRequest;
 use crate::protocol::form::Form;
 use crate::protocol::id_token::Asked;
 use crate::protocol::par;
+use crate::protocol::uri::RedirectUri;
 use crate::secret::{CodeVerifier, IdTokenHint, Nonce, State, TransactionHandle};
 use crate::time::Timestamp;
 
@@ -55,6 +56,8 @@ pub struct LoginRequest {
     parameters: LoginParameters,
     browser: Option<TransactionHandle>,
     subject: Option<String>,
+    /// Another than the client's: the same, with the port that the system chose.
+    redirect_uri: Option<RedirectUri>,
     problem: Option<ConfigError>,
 }
 
@@ -65,6 +68,7 @@ impl LoginRequest {
             parameters: LoginParameters::default(),
             browser: None,
             subject: None,
+            redirect_uri: None,
             problem: None,
         }
     }
@@ -86,6 +90,22 @@ impl LoginRequest {
         login.parameters.max_age = step_up.max_age;
         login.subject = subject.map(str::to_owned);
         login
+    }
+
+    /// The client that the login is for.
+    #[cfg(feature = "loopback")]
+    pub(crate) fn client(&self) -> super::Client {
+        super::Client {
+            core: self.core.clone(),
+        }
+    }
+
+    /// Lets the server send the browser to that port of the client's loopback redirect URI. `None` where
+    /// the client has none, or one with another port.
+    #[cfg(feature = "loopback")]
+    pub(crate) fn with_port(mut self, port: u16) -> Option<Self> {
+        self.redirect_uri = Some(self.core.redirect_uri.as_ref()?.with_port(port)?);
+        Some(self)
     }
 
     fn note<T>(&mut self, read: Result<T, ConfigError>) -> Option<T> {
@@ -205,9 +225,9 @@ impl LoginRequest {
             return Err(problem.into());
         }
         let core = &*self.core;
-        let redirect_uri = core
+        let redirect_uri = self
             .redirect_uri
-            .clone()
+            .or_else(|| core.redirect_uri.clone())
             .ok_or(ConfigError::NoRedirectUri)?;
         // SP-5.3.3.2-4: everything is fresh for each login.
         let state = State::random()?;

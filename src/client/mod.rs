@@ -4,6 +4,7 @@ mod api;
 mod authorization_server;
 mod backchannel;
 mod builder;
+mod cell;
 mod clients;
 mod core;
 mod documents;
@@ -17,6 +18,8 @@ mod login;
 mod prepared;
 mod record;
 mod refresh;
+mod register;
+mod registration;
 mod resource;
 mod retry;
 mod revoke;
@@ -41,6 +44,8 @@ pub use end_session::EndSession;
 pub use events::{Counters, Event, Events};
 pub use login::{Login, LoginRequest};
 pub use prepared::{Observed, Prepared};
+pub use register::RegistrationRequest;
+pub use registration::{Registration, RegistrationChanges};
 pub use service::{Service, ServiceRequest};
 pub use session::{Session, SessionId};
 
@@ -69,6 +74,14 @@ impl Client {
     /// what a user, a mail or a token says (FAPI2-SP 5.3.3.1-10).
     pub fn builder(issuer: impl Into<String>, client_id: impl Into<String>) -> ClientBuilder {
         ClientBuilder::new(issuer.into(), client_id.into())
+    }
+
+    /// Begins to register a client (RFC 7591), for a program that has no client id yet: FAPI 2.0 knows no
+    /// public clients, so each installed copy registers one of its own.
+    ///
+    /// The issuer is as for [`builder`](Self::builder).
+    pub fn register(issuer: impl Into<String>) -> RegistrationRequest {
+        RegistrationRequest::new(issuer.into())
     }
 
     /// Begins a login.
@@ -227,6 +240,12 @@ impl Client {
     #[must_use]
     pub fn client_id(&self) -> &str {
         &self.core.client_id
+    }
+
+    /// Where the server sends the browser back to, where that is on the user's own device.
+    #[cfg(feature = "loopback")]
+    pub(crate) fn loopback_redirect(&self) -> Option<url::Url> {
+        self.core.redirect_uri.as_ref()?.loopback()
     }
 
     /// The server's metadata, as it was last read.

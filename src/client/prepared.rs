@@ -8,11 +8,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
 use super::authorization_server::{again, secret_header};
+use super::cell::Cell;
 use super::core::Core;
 use super::refresh;
 use super::retry::{Cause, Role, Seen, Spent, Verdict, judge};
 use super::servers::Signed;
-use super::tokens::{Cell, Part, Usable};
+use super::tokens::{Part, Usable};
 use crate::error::{Endpoint, Error, SignInAgain, Violation};
 use crate::protocol::challenge;
 use crate::protocol::dpop::{self, PROOF_HEADER, Proof};

@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::cell::{Cell, Grant, Life};
 use super::dpop_keys::KeyRecord;
 use super::login::Target;
 use super::retry::Role;
 use super::servers::Nonces;
 use super::session::SessionId;
-use super::tokens::{Cell, Grant, Life, Tokens, Unrevoked};
+use super::tokens::{Tokens, Unrevoked};
 use super::vault::{Content, digest};
 use crate::error::{SignInAgain, StoreError};
 use crate::protocol::authorization_details::AuthorizationDetail;
@@ -267,3 +268,6 @@ pub(crate) mod kept_list {
         Ok(texts.into_iter().map(T::from_text).collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,11 +13,12 @@ use std::time::Duration;
 use tracing::Instrument;
 
 use super::authorization_server::{self, Call};
+use super::cell::{Cell, Grant, Life};
 use super::core::Core;
 use super::ended;
 use super::finish::verified_id_token;
 use super::kept::{self, Found};
-use super::tokens::{Cell, Grant, Life, Part, Renew, Tokens, Unrevoked, Usable};
+use super::tokens::{Part, Renew, Tokens, Unrevoked, Usable};
 use super::turn::{PATIENCE, Turn};
 use crate::error::{Denied, Endpoint, Error, SignInAgain, StoreError, Violation};
 use crate::protocol::id_token::Occasion;
@@ -89,8 +90,13 @@ fn job(
             Grant::User { .. } => in_turn(&core, &cell, &part, generation).await,
             Grant::Client { .. } => ask_anew(&core, &cell).await,
         };
-        if let Err(error) = &outcome {
-            core.shared.watch.refresh_failed(&cell.id, error.code());
+        match &outcome {
+            // It has ended, and is told of as that.
+            Ok(()) | Err(Error::SignInAgain(_)) => {}
+            Err(error) => {
+                core.shared.watch.refresh_failed(&cell.id, error.code());
+                cell.rest(core.now(), PAUSE);
+            }
         }
         outcome
     };
@@ -117,10 +123,7 @@ async fn ask_anew(core: &Core, cell: &Cell) -> Result<(), Error> {
             cell.adopt(tokens, 0, false);
             Ok(())
         }
-        Err(error) => {
-            cell.rest(core.now(), PAUSE);
-            Err(error)
-        }
+        Err(error) => Err(error),
     }
 }
 
@@ -158,7 +161,7 @@ async fn renew(
     let lost = lost.load(Ordering::SeqCst);
     let response = match response {
         Ok(response) => response,
-        Err(error) => return failed(core, cell, part, error, lost, &begun, turn).await,
+        Err(error) => return failed(core, cell, error, lost, &begun, turn).await,
     };
     let checked = turn.hold(check(core, cell, &response)).await;
     if let Err(Error::Violation(Violation::SubjectChanged)) = &checked {
@@ -176,8 +179,6 @@ async fn renew(
     store(core, cell, tokens, begun.version, turn).await?;
     if complete {
         core.shared.watch.session_updated(&cell.id);
-    } else {
-        cell.rest(core.now(), PAUSE);
     }
     checked
 }
@@ -199,10 +200,15 @@ async fn begin(
     generation: u64,
     turn: &Turn,
 ) -> Result<Option<Begun>, Error> {
+    let mut outcome = StoreError::Conflict;
     for _ in 0..TRIES {
-        match kept::read_again(core, cell).await? {
-            Found::Live => {}
-            Found::Gone(cause) => return Err(cause.into()),
+        let (_, unsaved) = cell.version();
+        if let Found::Gone(cause) = kept::read_again(core, cell).await? {
+            if unsaved {
+                // Nobody else knows of these tokens.
+                drop(ended::give_back(core, cell).await);
+            }
+            return Err(cause.into());
         }
         if cell.generation(part)? != generation {
             core.shared.watch.session_updated(&cell.id);
@@ -227,11 +233,13 @@ async fn begin(
                     lost,
                 }));
             }
-            Err(StoreError::Conflict) => {}
+            Err(StoreError::Conflict) => outcome = StoreError::Conflict,
+            // Another has the turn by now. Where it has not renewed yet, it is waited for another time.
+            Err(StoreError::Fenced) => outcome = StoreError::LeaseLost,
             Err(error) => return Err(error.into()),
         }
     }
-    Err(StoreError::Conflict.into())
+    Err(outcome.into())
 }
 
 async fn no_refresh_token(core: &Arc<Core>, cell: &Arc<Cell>) -> Error {
@@ -290,87 +298,32 @@ async fn store(
 ) -> Result<(), Error> {
     let fence = Some(turn.fence());
     let life = Life::Live(tokens.clone());
-    match kept::write(core, cell, life, version, fence, 0).await {
-        Ok(version) => {
-            if cell.adopt(tokens.clone(), version, false) {
-                return Ok(());
-            }
-            // Logged out here meanwhile, and not yet in the store.
-            cell.give_back(Life::Live(tokens).into_unrevoked());
-            drop(ended::give_back(core, cell).await);
-            Err(SignInAgain::LoggedOut.into())
-        }
+    let found = match kept::write(core, cell, life, version, fence, 0).await {
+        Ok(version) => Ok(kept::take_over(cell, tokens.clone(), version, false)),
+        // Somebody has written meanwhile: a logout, or another process that took over from one that
+        // seemed dead.
         Err(StoreError::Conflict | StoreError::Fenced) => {
-            overtaken(core, cell, tokens, version).await
+            kept::write_late(core, cell, &tokens, fence).await
         }
-        Err(_) => {
-            // A rotated token is never given up for a full disk: this process serves from it.
-            if cell.adopt(tokens.clone(), version, true) {
-                return Ok(());
-            }
-            cell.give_back(Life::Live(tokens).into_unrevoked());
-            drop(ended::give_back(core, cell).await);
-            Err(SignInAgain::LoggedOut.into())
-        }
-    }
-}
-
-/// Somebody has written meanwhile: a logout, or another process that took over from one that seemed
-/// dead.
-async fn overtaken(
-    core: &Arc<Core>,
-    cell: &Arc<Cell>,
-    tokens: Tokens,
-    version: u64,
-) -> Result<(), Error> {
-    match kept::read_again(core, cell).await {
-        Ok(Found::Gone(cause)) => {
+        Err(error) => Err(error),
+    };
+    // A rotated token is never given up for a full disk: this process serves from it.
+    let found = found.unwrap_or_else(|_| kept::take_over(cell, tokens.clone(), version, true));
+    match found {
+        Found::Live => Ok(()),
+        Found::Gone(cause) => {
             // What the server has just given is given back.
             cell.give_back(Life::Live(tokens).into_unrevoked());
             drop(ended::give_back(core, cell).await);
             Err(cause.into())
         }
-        // The other one's answer is the later one, and is there.
-        Ok(Found::Live) if !cell.live(|known| known.is_in_flight())? => Ok(()),
-        // The other one is still waiting for its answer. When it is done: its answer is the later one,
-        // and stays; where it got none, ours is written.
-        Ok(Found::Live) => {
-            let turn = Turn::take(core, &cell.id, PATIENCE).await?;
-            let written = after_the_other(core, cell, tokens, &turn).await;
-            turn.end().await;
-            written
-        }
-        Err(_) => {
-            cell.adopt(tokens, version, true);
-            Ok(())
-        }
     }
-}
-
-async fn after_the_other(
-    core: &Arc<Core>,
-    cell: &Arc<Cell>,
-    tokens: Tokens,
-    turn: &Turn,
-) -> Result<(), Error> {
-    if let Found::Gone(cause) = kept::read_again(core, cell).await? {
-        return Err(cause.into());
-    }
-    if cell.live(|known| known.answers() >= tokens.answers())? {
-        return Ok(());
-    }
-    let (version, _) = cell.version();
-    let (life, fence) = (Life::Live(tokens.clone()), Some(turn.fence()));
-    let version = kept::write(core, cell, life, version, fence, 0).await?;
-    cell.adopt(tokens, version, false);
-    Ok(())
 }
 
 /// ERR-8, ERR-10: what a failed refresh means for the session.
 async fn failed(
     core: &Arc<Core>,
     cell: &Arc<Cell>,
-    part: &Part,
     error: Error,
     lost: bool,
     begun: &Begun,
@@ -379,12 +332,22 @@ async fn failed(
     if let Error::Denied(Denied::Server(refusal)) = &error
         && refusal.error() == "invalid_grant"
     {
-        let before = begun.tokens.generation(part);
-        // Read again before giving up: somebody may have renewed while we seemed to hold the turn.
+        // Read again before giving up: somebody may have renewed while we seemed to hold the turn, this
+        // part or another. Who still lacks a token asks anew, with the new refresh token.
         match kept::read_again(core, cell).await {
             Ok(Found::Gone(cause)) => return Err(cause.into()),
-            Ok(Found::Live) if cell.generation(part)? != before => return Ok(()),
-            _ => {}
+            Ok(Found::Live) if cell.live(Tokens::answers)? != begun.tokens.answers() => {
+                take_back_the_note(core, cell, turn).await;
+                return Ok(());
+            }
+            Ok(Found::Live) => {}
+            Err(error) => {
+                // Nothing is concluded from what was not read: the next refresh is told the same.
+                if !lost {
+                    take_back_the_note(core, cell, turn).await;
+                }
+                return Err(error);
+            }
         }
         let cause = if lost {
             SignInAgain::RotationLost
@@ -398,15 +361,22 @@ async fn failed(
     if !lost {
         // Nothing went out that could have been acted on: the note is taken back. Where that fails, a
         // later refusal reads as a lost rotation, and nothing else comes of it.
-        let tokens = begun.tokens.clone().in_flight(false);
-        let life = Life::Live(tokens.clone());
-        let fence = Some(turn.fence());
-        if let Ok(version) = kept::write(core, cell, life, begun.version, fence, 0).await {
-            cell.adopt(tokens, version, false);
-        }
+        take_back_the_note(core, cell, turn).await;
     }
-    cell.rest(core.now(), PAUSE);
     Err(error)
+}
+
+/// Writes down that no refresh is under way any more.
+async fn take_back_the_note(core: &Core, cell: &Cell, turn: &Turn) {
+    let (version, _) = cell.version();
+    let Ok(tokens) = cell.live(Clone::clone) else {
+        return;
+    };
+    let tokens = tokens.in_flight(false);
+    let (life, fence) = (Life::Live(tokens.clone()), Some(turn.fence()));
+    if let Ok(version) = kept::write(core, cell, life, version, fence, 0).await {
+        cell.adopt(tokens, version, false);
+    }
 }
 
 /// Whether the server may have replaced the refresh token, though no answer came that could be read.

@@ -9,10 +9,11 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use url::Url;
 
 use super::authorization_server::uri;
+use super::cell::Cell;
 use super::core::Core;
 use super::prepared::{Next, Prepared};
 use super::retry::Cause;
-use super::tokens::{Cell, Part};
+use super::tokens::Part;
 use crate::error::{ConfigError, Endpoint, Error, NotReplayable};
 use crate::profile::{ANSWER_MAX_BYTES, AS_TIMEOUT};
 use crate::protocol::uri::{Origin, https};

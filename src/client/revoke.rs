@@ -1,8 +1,9 @@
 //! Telling the server to forget the tokens of a session that has ended (RFC 7009).
 
 use super::authorization_server::{self, Call};
+use super::cell::Cell;
 use super::core::Core;
-use super::tokens::{Cell, Unrevoked};
+use super::tokens::Unrevoked;
 use crate::error::{Endpoint, Error};
 use crate::protocol::form::Form;
 use crate::protocol::revocation;

@@ -10,11 +10,12 @@ use tracing::Instrument;
 
 use super::api::ApiRequest;
 use super::authorization_server::{self, Call};
+use super::cell::{Cell, Grant};
 use super::core::Core;
 use super::servers::Nonces;
 use super::session::SessionId;
 use super::single_flight::SingleFlight;
-use super::tokens::{Cell, Grant, Part, Tokens};
+use super::tokens::{Part, Tokens};
 use crate::error::{ConfigError, Endpoint, Error, SignInAgain, Violation};
 use crate::protocol::authorization_details::{AuthorizationDetail, check_details};
 use crate::protocol::authorization_request as request;

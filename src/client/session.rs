@@ -8,6 +8,7 @@ use serde_json::Value;
 use tracing::Instrument;
 
 use super::api::{ApiRequest, api_failure};
+use super::cell::{Cell, Grant};
 use super::core::Core;
 use super::documents::JwksCache;
 use super::end_session::{EndSession, end_session};
@@ -17,7 +18,7 @@ use super::login::LoginRequest;
 use super::prepared::Prepared;
 use super::refresh;
 use super::resource;
-use super::tokens::{Cell, Grant, Part};
+use super::tokens::Part;
 use crate::error::{ConfigError, Endpoint, Error, KeyError, SignInAgain, StepUp};
 use crate::jose::{base64url, sha256};
 use crate::protocol::answer::Answer;

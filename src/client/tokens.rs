@@ -1,59 +1,19 @@
-//! The tokens of one session, and the key that they are bound to.
-
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+//! Tokens as they stand, what they are for, and what is left of them when a session has ended.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::dpop_keys::KeySource;
 use super::login::Target;
 use super::record::{kept, kept_list, kept_option};
-use super::servers::Nonces;
-use super::session::SessionId;
-use super::single_flight::SingleFlight;
-use crate::error::{Error, SignInAgain};
 use crate::profile::{CLOCK_TOLERANCE_AHEAD, REFRESH_AHEAD};
 use crate::protocol::authorization_request as request;
-use crate::protocol::dpop::ProofKey;
 use crate::protocol::form::Form;
-use crate::protocol::id_token::IdToken;
 use crate::protocol::token::TokenResponse;
 use crate::secret::{AccessToken, RefreshToken};
 use crate::time::Timestamp;
 
 /// The most access tokens that a session keeps for parts of what was granted; the oldest goes.
-const PARTS: usize = 32;
-
-/// One session, or one token of the client's own. It is shared by all handles to it.
-pub(crate) struct Cell {
-    pub(crate) id: SessionId,
-    /// The key that every token in here is bound to.
-    pub(crate) key: ProofKey,
-    pub(crate) nonces: Nonces,
-    pub(crate) grant: Grant,
-    flights: Mutex<HashMap<Part, Arc<SingleFlight<Result<(), Error>>>>>,
-    state: Mutex<State>,
-}
-
-/// Where the tokens come from, and so how they are renewed.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "it lives in a cell, once a session"
-)]
-pub(crate) enum Grant {
-    /// A user logged in.
-    User {
-        id_token: Option<IdToken>,
-        /// What a further login of the same kind would ask for.
-        asked: Target,
-        /// Where the key comes from.
-        source: KeySource,
-    },
-    /// The client acts for itself: the form that asks for the token.
-    Client { form: Form },
-}
+pub(super) const PARTS: usize = 32;
 
 /// What an access token is for: everything that was granted, or a part of it that a call named.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -82,30 +42,6 @@ impl Part {
     }
 }
 
-/// Where a session stands.
-struct State {
-    life: Life,
-    /// The version of the record that this was read from or written as.
-    version: u64,
-    /// Whether the store has yet to be told of these tokens.
-    unsaved: bool,
-    /// After a refresh that failed: not before then in the background.
-    pause_until: Option<Timestamp>,
-}
-
-#[allow(
-    clippy::large_enum_variant,
-    reason = "it lives in a cell, once a session"
-)]
-pub(crate) enum Life {
-    Live(Tokens),
-    Ended {
-        cause: SignInAgain,
-        /// What the server has yet to be told to forget.
-        unrevoked: Vec<Unrevoked>,
-    },
-}
-
 /// Tokens that belong together, which the server has yet to be told to forget.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Unrevoked {
@@ -129,16 +65,16 @@ pub(crate) struct Tokens {
 
 /// An access token, and what came with it.
 #[derive(Clone, Serialize, Deserialize)]
-struct Granted {
-    part: Part,
+pub(super) struct Granted {
+    pub(super) part: Part,
     #[serde(with = "kept")]
-    access_token: AccessToken,
-    issued_at: Timestamp,
-    expires_at: Option<Timestamp>,
-    scope: Option<String>,
-    authorization_details: Option<Vec<Value>>,
+    pub(super) access_token: AccessToken,
+    pub(super) issued_at: Timestamp,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) scope: Option<String>,
+    pub(super) authorization_details: Option<Vec<Value>>,
     /// Counts the answers, so that no refresh is made for a token that was replaced already.
-    generation: u64,
+    pub(super) generation: u64,
 }
 
 /// An access token that can be used, and whether it should be renewed soon.
@@ -171,7 +107,7 @@ impl Granted {
         }
     }
 
-    fn renew(&self, now: Timestamp) -> Renew {
+    pub(super) fn renew(&self, now: Timestamp) -> Renew {
         let Some(expires_at) = self.expires_at else {
             return Renew::No;
         };
@@ -209,7 +145,7 @@ impl Tokens {
         }
     }
 
-    fn granted(&self, part: &Part) -> Option<&Granted> {
+    pub(super) fn granted(&self, part: &Part) -> Option<&Granted> {
         self.granted.iter().find(|one| one.part == *part)
     }
 
@@ -273,7 +209,7 @@ impl Tokens {
     }
 
     /// Everything in here, for the server to forget.
-    fn unrevoked(&self) -> Unrevoked {
+    pub(super) fn unrevoked(&self) -> Unrevoked {
         let granted = self.granted.iter();
         Unrevoked {
             refresh_token: self.refresh_token.clone(),
@@ -287,239 +223,6 @@ impl Unrevoked {
         Self {
             refresh_token: response.refresh_token,
             access_tokens: vec![response.access_token],
-        }
-    }
-}
-
-impl Cell {
-    pub(crate) fn new(
-        id: SessionId,
-        key: ProofKey,
-        nonces: Nonces,
-        grant: Grant,
-        tokens: Tokens,
-    ) -> Self {
-        Self::with_life(id, key, nonces, grant, Life::Live(tokens), 0)
-    }
-
-    pub(crate) fn with_life(
-        id: SessionId,
-        key: ProofKey,
-        nonces: Nonces,
-        grant: Grant,
-        life: Life,
-        version: u64,
-    ) -> Self {
-        Self {
-            id,
-            key,
-            nonces,
-            grant,
-            flights: Mutex::default(),
-            state: Mutex::new(State {
-                life,
-                version,
-                unsaved: false,
-                pause_until: None,
-            }),
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The refresh of one part, once for all who wait for it.
-    pub(crate) fn flight(&self, part: &Part) -> Arc<SingleFlight<Result<(), Error>>> {
-        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
-        if flights.len() > PARTS {
-            // Whoever waits holds a handle of its own.
-            flights.retain(|_, flight| Arc::strong_count(flight) > 1);
-        }
-        flights.entry(part.clone()).or_default().clone()
-    }
-
-    pub(crate) fn id_token(&self) -> Option<&IdToken> {
-        match &self.grant {
-            Grant::User { id_token, .. } => id_token.as_ref(),
-            Grant::Client { .. } => None,
-        }
-    }
-
-    pub(crate) fn subject(&self) -> Option<&str> {
-        self.id_token().map(IdToken::subject)
-    }
-
-    /// Reads the tokens, where the session has not ended.
-    pub(crate) fn live<R>(&self, read: impl FnOnce(&Tokens) -> R) -> Result<R, SignInAgain> {
-        match &self.state().life {
-            Life::Live(tokens) => Ok(read(tokens)),
-            Life::Ended { cause, .. } => Err(*cause),
-        }
-    }
-
-    /// The access token for a part; `None` where there has been none yet.
-    pub(crate) fn usable(
-        &self,
-        part: &Part,
-        now: Timestamp,
-    ) -> Result<Option<Usable>, SignInAgain> {
-        let state = self.state();
-        let tokens = match &state.life {
-            Life::Live(tokens) => tokens,
-            Life::Ended { cause, .. } => return Err(*cause),
-        };
-        let can_renew = self.can_renew_with(tokens);
-        let paused = state.pause_until.is_some_and(|until| now < until);
-        Ok(tokens.granted(part).map(|granted| Usable {
-            access_token: granted.access_token.clone(),
-            generation: granted.generation,
-            renew: match granted.renew(now) {
-                Renew::Soon if !can_renew || paused => Renew::No,
-                renew => renew,
-            },
-        }))
-    }
-
-    fn can_renew_with(&self, tokens: &Tokens) -> bool {
-        tokens.refresh_token.is_some() || matches!(self.grant, Grant::Client { .. })
-    }
-
-    pub(crate) fn can_renew(&self) -> Result<bool, SignInAgain> {
-        self.live(|tokens| self.can_renew_with(tokens))
-    }
-
-    /// Whether every access token that the session was begun with is at its end.
-    pub(crate) fn is_dead(&self, now: Timestamp) -> bool {
-        self.usable(&Part::default(), now)
-            .is_ok_and(|usable| usable.is_none_or(|usable| usable.renew == Renew::Now))
-    }
-
-    pub(crate) fn generation(&self, part: &Part) -> Result<u64, SignInAgain> {
-        self.live(|tokens| tokens.generation(part))
-    }
-
-    pub(crate) fn scope(&self, part: &Part) -> Result<Option<String>, SignInAgain> {
-        self.live(|tokens| tokens.granted(part)?.scope.clone())
-    }
-
-    pub(crate) fn authorization_details(
-        &self,
-        part: &Part,
-    ) -> Result<Option<Vec<Value>>, SignInAgain> {
-        self.live(|tokens| tokens.granted(part)?.authorization_details.clone())
-    }
-
-    pub(crate) fn expires_at(&self, part: &Part) -> Result<Option<Timestamp>, SignInAgain> {
-        self.live(|tokens| tokens.granted(part)?.expires_at)
-    }
-
-    /// Takes tokens over that the store has, or is about to have: `unsaved` where it could not be
-    /// told. `false` where the session has ended.
-    pub(crate) fn adopt(&self, tokens: Tokens, version: u64, unsaved: bool) -> bool {
-        let mut state = self.state();
-        match &mut state.life {
-            Life::Live(known) => *known = tokens,
-            Life::Ended { .. } => return false,
-        }
-        state.version = version;
-        state.unsaved = unsaved;
-        state.pause_until = None;
-        true
-    }
-
-    /// Takes tokens over that were read without the session's turn, where they are newer than those here.
-    pub(crate) fn adopt_newer(&self, tokens: Tokens, version: u64) {
-        let mut state = self.state();
-        let unsaved = state.unsaved;
-        if let Life::Live(known) = &mut state.life
-            && !unsaved
-            && tokens.answers > known.answers
-        {
-            *known = tokens;
-            state.version = version;
-        }
-    }
-
-    /// Notes that the store has the tokens after so many answers.
-    pub(crate) fn saved(&self, answers: u64, version: u64) {
-        let mut state = self.state();
-        if let Life::Live(tokens) = &state.life
-            && tokens.answers == answers
-        {
-            state.version = version;
-            state.unsaved = false;
-        }
-    }
-
-    /// The version of the record that the tokens were read from or written as, and whether the store
-    /// has yet to be told of them.
-    pub(crate) fn version(&self) -> (u64, bool) {
-        let state = self.state();
-        (state.version, state.unsaved)
-    }
-
-    /// The background lets the server rest until then.
-    pub(crate) fn rest(&self, now: Timestamp, pause: Duration) {
-        self.state().pause_until = Some(now.plus(pause));
-    }
-
-    /// Ends the session. `Ok` with the cause where it had not ended; else the first cause.
-    pub(crate) fn end(&self, because: SignInAgain) -> Result<SignInAgain, SignInAgain> {
-        let mut state = self.state();
-        match &mut state.life {
-            Life::Ended { cause, .. } => Err(*cause),
-            Life::Live(tokens) => {
-                let unrevoked = match because {
-                    SignInAgain::LoggedOut | SignInAgain::SubjectChanged => {
-                        vec![tokens.unrevoked()]
-                    }
-                    // The server takes these tokens no longer.
-                    _ => Vec::new(),
-                };
-                state.life = Life::Ended {
-                    cause: because,
-                    unrevoked,
-                };
-                Ok(because)
-            }
-        }
-    }
-
-    /// Adds tokens that nobody may use to what is still to be revoked, where the session has ended.
-    pub(crate) fn give_back(&self, tokens: impl IntoIterator<Item = Unrevoked>) {
-        if let Life::Ended { unrevoked, .. } = &mut self.state().life {
-            for one in tokens {
-                if !unrevoked.contains(&one) {
-                    unrevoked.push(one);
-                }
-            }
-        }
-    }
-
-    /// What is still to be revoked.
-    pub(crate) fn unrevoked(&self) -> Vec<Unrevoked> {
-        match &self.state().life {
-            Life::Live(_) => Vec::new(),
-            Life::Ended { unrevoked, .. } => unrevoked.clone(),
-        }
-    }
-
-    /// Notes what came of a revocation: what is left of these tokens to be revoked, if anything.
-    pub(crate) fn settle(&self, tokens: &Unrevoked, left: Option<Unrevoked>) {
-        if let Life::Ended { unrevoked, .. } = &mut self.state().life {
-            unrevoked.retain(|known| known != tokens);
-            unrevoked.extend(left);
-        }
-    }
-}
-
-impl Life {
-    /// What is left to be revoked where a record is found live though its session has ended.
-    pub(crate) fn into_unrevoked(self) -> Vec<Unrevoked> {
-        match self {
-            Self::Live(tokens) => vec![tokens.unrevoked()],
-            Self::Ended { unrevoked, .. } => unrevoked,
         }
     }
 }

@@ -34,6 +34,24 @@ pub enum ConfigError {
         "the post_logout_redirect_uri must be https, or http on 127.0.0.1 or [::1], without fragment (OIDC RP-Initiated Logout 3.1)"
     )]
     PostLogoutRedirectUri,
+    /// A listener for callbacks was to stand elsewhere than on `127.0.0.1` or `[::1]`.
+    #[error(
+        "a listener for callbacks stands on 127.0.0.1 or [::1] alone, not on {0} (RFC 8252 section 8.3)"
+    )]
+    NotLoopback(std::net::IpAddr),
+    /// The client's redirect URI is not where the listener stands.
+    #[error(
+        "the callback is waited for at {listener:?}, and the client's redirect_uri leads elsewhere: set it on the builder, with no port for one that the system chooses (RFC 8252 section 7.3)"
+    )]
+    OtherLoopback {
+        /// Where the listener stands.
+        listener: String,
+    },
+    /// A path for callbacks that a URL can't have, or one with a query.
+    #[error(
+        "the path {0:?} must begin with '/', be visible ASCII, and have no query and no fragment"
+    )]
+    CallbackPath(String),
     /// A URL of the API's is not https.
     #[error("{0:?} is not an https URL (FAPI2-SP 5.2.1-1)")]
     InsecureUrl(String),
@@ -100,6 +118,12 @@ pub enum ConfigError {
     /// The server has no such endpoint.
     #[error("the server's metadata has no {0:?}")]
     NoEndpoint(&'static str),
+    /// The server gave no `registration_client_uri` and `registration_access_token` with the client, or the
+    /// client was deleted.
+    #[error(
+        "this client can't be managed: the server gave no registration_client_uri and token with it (RFC 7592 section 3)"
+    )]
+    Unmanaged,
     /// Two clients of a registry have the same issuer and client id.
     #[error("the registry has a client for {0:?} already (RFC 9207 section 4)")]
     DuplicateIssuer(String),
@@ -131,6 +155,9 @@ impl ConfigError {
             Self::NoRedirectUri => "config.no_redirect_uri",
             Self::RedirectUri => "config.redirect_uri",
             Self::PostLogoutRedirectUri => "config.post_logout_redirect_uri",
+            Self::NotLoopback(_) => "config.not_loopback",
+            Self::OtherLoopback { .. } => "config.other_loopback",
+            Self::CallbackPath(_) => "config.callback_path",
             Self::InsecureUrl(_) => "config.insecure_url",
             Self::ForeignOrigin(_) => "config.foreign_origin",
             Self::ReservedHeader(_) => "config.reserved_header",
@@ -148,6 +175,7 @@ impl ConfigError {
             Self::NeedsOpenId => "config.needs_openid",
             Self::NoSubject => "config.no_subject",
             Self::NoEndpoint(_) => "config.no_endpoint",
+            Self::Unmanaged => "config.unmanaged",
             Self::DuplicateIssuer(_) => "config.duplicate_issuer",
             Self::UnknownIssuer(_) => "config.unknown_issuer",
             Self::Preflight(_) => "config.preflight",

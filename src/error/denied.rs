@@ -15,6 +15,15 @@ pub enum Denied {
     /// The server refused.
     #[error(transparent)]
     Server(OAuthError),
+    /// The server does not take, or no longer takes, the access token of the registration: the initial
+    /// one, or the one that came with the client (RFC 7592 section 2).
+    #[error(
+        "the server does not take the access token of the registration; register anew, or ask the server's operator"
+    )]
+    RegistrationToken(OAuthError),
+    /// The server lets no client do this by itself (RFC 7592 section 2: status 403 or 405).
+    #[error("the server does not let clients do this themselves; ask its operator")]
+    NotOffered(OAuthError),
 }
 
 impl Denied {
@@ -24,6 +33,8 @@ impl Denied {
         match self {
             Self::AccessDenied(_) => "denied.access_denied",
             Self::Server(_) => "denied.server",
+            Self::RegistrationToken(_) => "denied.registration_token",
+            Self::NotOffered(_) => "denied.not_offered",
         }
     }
 
@@ -31,7 +42,10 @@ impl Denied {
     #[must_use]
     pub const fn oauth_error(&self) -> &OAuthError {
         match self {
-            Self::AccessDenied(error) | Self::Server(error) => error,
+            Self::AccessDenied(error)
+            | Self::Server(error)
+            | Self::RegistrationToken(error)
+            | Self::NotOffered(error) => error,
         }
     }
 }

@@ -6,6 +6,7 @@
 mod config;
 mod denied;
 mod logout;
+mod native;
 mod store;
 mod transport;
 mod violation;
@@ -16,6 +17,7 @@ pub use config::{ConfigError, Finding, Preflight, Rule, Severity};
 pub(crate) use denied::is_plain_word;
 pub use denied::{ApiFailure, Denied, OAuthError, SignInAgain, StepUp};
 pub use logout::LogoutRequestFault;
+pub use native::NativeError;
 pub use store::StoreError;
 pub use transport::{TransportError, TransportFault};
 pub use violation::{Endpoint, JwtFault, JwtKind, NonceFault, Violation};
@@ -54,6 +56,9 @@ pub enum Error {
     /// A key failed.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// A login on the user's own device did not come to its end.
+    #[error(transparent)]
+    Native(#[from] NativeError),
 }
 
 impl Error {
@@ -71,6 +76,7 @@ impl Error {
             Self::Transport(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Key(error) => error.code(),
+            Self::Native(error) => error.code(),
         }
     }
 
@@ -85,6 +91,7 @@ impl Error {
             Self::Transport(error) => error.retry_may_help(),
             Self::Store(error) => error.retry_may_help(),
             Self::Key(error) => error.retry_may_help(),
+            Self::Native(error) => error.retry_may_help(),
             Self::Denied(Denied::Server(error)) => error.is_temporary(),
             Self::Api(failure) => failure.is_temporary(),
             _ => false,
@@ -222,6 +229,15 @@ pub enum KeyError {
     /// The key store wants a PIN and refused the one it got, or has locked itself.
     #[error("the key store refused the PIN: {0}")]
     Pin(&'static str),
+    /// The library by which the key store is reached can't be used: a setting is wrong, or a package is
+    /// not installed.
+    #[error("the PKCS#11 module {path:?} can't be used: {reason}")]
+    Module {
+        /// The file, as it was named.
+        path: String,
+        /// What is wrong with it, in the system's words.
+        reason: String,
+    },
     /// The store behind the key store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -262,6 +278,7 @@ impl KeyError {
             Self::StoreLacks(_) => "key.store_lacks",
             Self::Absent(_) => "key.absent",
             Self::Pin(_) => "key.pin",
+            Self::Module { .. } => "key.module",
             Self::Store(error) => error.code(),
             Self::Refused(_) => "key.refused",
             Self::Unavailable => "key.unavailable",

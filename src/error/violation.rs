@@ -22,6 +22,8 @@ pub enum Endpoint {
     UserInfo,
     /// `revocation_endpoint`.
     Revocation,
+    /// `registration_endpoint`, and the `registration_client_uri` that it gives.
+    Registration,
     /// An API.
     Resource,
 }
@@ -38,6 +40,7 @@ impl Endpoint {
             Self::Token => "token",
             Self::UserInfo => "userinfo",
             Self::Revocation => "revocation",
+            Self::Registration => "registration",
             Self::Resource => "resource",
         }
     }
@@ -171,6 +174,13 @@ pub enum Violation {
         /// What is wrong with it.
         fault: NonceFault,
     },
+    /// The server registered something else than was asked for, and weaker or somebody else's: another
+    /// algorithm, another way to authenticate, unbound tokens, other redirect URIs, grants or keys.
+    #[error("the server registered another {member:?} than was asked for; the registration is not used ({})", self.clause())]
+    Registration {
+        /// The member of the answer.
+        member: String,
+    },
     /// The refreshed tokens belong to another user.
     #[error("the refreshed tokens are another user's; the session has ended ({})", self.clause())]
     SubjectChanged,
@@ -199,6 +209,7 @@ impl Violation {
                 Endpoint::PushedAuthorizationRequest => "RFC 9126 section 2.2",
                 Endpoint::UserInfo => "OIDC Core 5.3.2",
                 Endpoint::Metadata => "RFC 8414 section 3.2",
+                Endpoint::Registration => "RFC 7591 section 3.2.1",
                 _ => "RFC 6749 section 5.1",
             },
             Self::Callback | Self::MissingCode => "RFC 6749 section 4.1.2",
@@ -214,6 +225,7 @@ impl Violation {
             Self::Jwks => "RFC 7517 section 5",
             Self::UserInfoSubject | Self::UserInfoUnsigned => "OIDC Core 5.3.2",
             Self::DpopNonce { .. } => "RFC 9449 section 8",
+            Self::Registration { .. } => "RFC 7591 section 3.2.1",
             Self::SubjectChanged => "OIDC Core 12.2",
             Self::LogoutRequest { .. } => "OIDC Back-Channel Logout 2.5",
             Self::LogoutState => "OIDC RP-Initiated Logout 3",
@@ -247,6 +259,7 @@ impl Violation {
             Self::UserInfoSubject => "violation.userinfo_subject",
             Self::UserInfoUnsigned => "violation.userinfo_unsigned",
             Self::DpopNonce { .. } => "violation.dpop_nonce",
+            Self::Registration { .. } => "violation.registration",
             Self::SubjectChanged => "violation.subject_changed",
             Self::LogoutRequest { .. } => "violation.logout_request",
             Self::LogoutState => "violation.logout_state",

@@ -2,8 +2,12 @@
 
 use std::fmt;
 
+#[cfg(feature = "pkcs11")]
+use p256::pkcs8::der::{Decode, asn1::AnyRef};
 use serde_json::{Map, Value};
 
+#[cfg(feature = "pkcs11")]
+use super::der::Curve;
 use super::material::Material;
 use super::{base64url, kind, members, pem, provider, sha256};
 use crate::crypto::Crypto;
@@ -58,6 +62,32 @@ impl PublicJwk {
     pub fn from_pem(spki_pem: &str) -> Result<Self, KeyError> {
         let block = pem::public_key(spki_pem)?;
         Material::from_spki(&block.der).map(Self::from)
+    }
+
+    /// A `SubjectPublicKeyInfo` in DER.
+    #[cfg(feature = "pkcs11")]
+    pub(crate) fn from_spki(spki: &[u8]) -> Result<Self, KeyError> {
+        Material::from_spki(spki).map(Self::from)
+    }
+
+    /// SP-5.4.1-3: that `ECParameters` in DER (RFC 3279 section 2.3.5) name P-256.
+    #[cfg(feature = "pkcs11")]
+    pub(crate) fn ensure_p256(parameters: &[u8]) -> Result<(), KeyError> {
+        let curve =
+            AnyRef::from_der(parameters).map_err(|_| KeyError::Malformed("it names no curve"))?;
+        kind::p256_alone(Curve::read(curve))
+    }
+
+    /// A point on P-256, uncompressed.
+    #[cfg(feature = "pkcs11")]
+    pub(crate) fn from_point(point: &[u8]) -> Result<Self, KeyError> {
+        Material::p256(point).map(Self::from)
+    }
+
+    /// Modulus and exponent of an RSA key, big-endian.
+    #[cfg(feature = "pkcs11")]
+    pub(crate) fn from_rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyError> {
+        Material::rsa(modulus, exponent).map(Self::from)
     }
 
     /// Names the key. A key without a name of its own goes by its thumbprint.

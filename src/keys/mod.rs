@@ -1,5 +1,7 @@
 //! The client's keys: what signs for it, and the set that it publishes.
 
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
 mod prove;
 mod sealed;
 mod set;
@@ -7,6 +9,8 @@ mod signer;
 mod software;
 mod store;
 
+#[cfg(feature = "pkcs11")]
+pub use pkcs11::{Pkcs11Builder, Pkcs11Keys};
 use prove::prove;
 pub use sealed::SealedKeys;
 pub use set::KeySet;

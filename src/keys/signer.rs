@@ -11,8 +11,10 @@ use crate::profile::Algorithm;
 
 /// Something that signs with a private key that it keeps to itself.
 ///
-/// It signs client assertions, DPoP proofs and request objects alike. [`SoftwareKey`] is one; a key
-/// in an HSM, a KMS or a phone's secure hardware is another one that you write yourself.
+/// It signs client assertions, DPoP proofs and request objects alike. [`SoftwareKey`] is one; a key in an
+/// HSM or on a smart card comes out of `Pkcs11Keys` (feature `pkcs11`); a key in a KMS or a phone's secure
+/// hardware is another one that you write yourself. Where keys are to be made and found by their names as
+/// well, write a [`KeyStore`](crate::KeyStore): its documentation has the same service as one.
 ///
 /// What [`sign`](Self::sign) is given and what it owes:
 ///

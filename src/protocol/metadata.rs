@@ -22,6 +22,7 @@ pub struct ServerMetadata {
     pub(crate) userinfo_endpoint: Option<Url>,
     pub(crate) revocation_endpoint: Option<Url>,
     pub(crate) end_session_endpoint: Option<Url>,
+    pub(crate) registration_endpoint: Option<Url>,
 }
 
 impl ServerMetadata {
@@ -92,6 +93,7 @@ pub(crate) fn parse(issuer: &Issuer, body: &[u8]) -> Result<ServerMetadata, Viol
         userinfo_endpoint: endpoint(&document, "userinfo_endpoint")?,
         revocation_endpoint: endpoint(&document, "revocation_endpoint")?,
         end_session_endpoint: endpoint(&document, "end_session_endpoint")?,
+        registration_endpoint: endpoint(&document, "registration_endpoint")?,
         document,
     })
 }
@@ -180,6 +182,7 @@ mod tests {
             "userinfo_endpoint",
             "revocation_endpoint",
             "end_session_endpoint",
+            "registration_endpoint",
         ] {
             let body =
                 format!(r#"{{"issuer":"https://as.example","{member}":"http://as.example/x"}}"#);

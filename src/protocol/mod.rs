@@ -19,6 +19,7 @@ pub(crate) mod metadata;
 pub(crate) mod par;
 pub(crate) mod pkce;
 pub(crate) mod preflight;
+pub(crate) mod registration;
 pub(crate) mod revocation;
 pub(crate) mod token;
 pub(crate) mod uri;

@@ -105,6 +105,27 @@ impl RedirectUri {
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
+
+    /// Where a program on the user's own device waits for the browser; `None` for https.
+    #[cfg(feature = "loopback")]
+    pub(crate) fn loopback(&self) -> Option<Url> {
+        Url::parse(&self.text)
+            .ok()
+            .filter(|url| url.scheme() == "http")
+    }
+
+    /// NAT-7.3: on a loopback address any port counts as registered, so one that names no port (or 0)
+    /// stands for the one that the system chose. Nothing else changes. `None` where the URI is https, or
+    /// names another port.
+    #[cfg(feature = "loopback")]
+    pub(crate) fn with_port(&self, port: u16) -> Option<Self> {
+        let mut url = self.loopback()?;
+        if !matches!(url.port(), None | Some(0)) && url.port() != Some(port) {
+            return None;
+        }
+        url.set_port(Some(port)).ok()?;
+        Some(Self { text: url.into() })
+    }
 }
 
 /// An origin to which a token may go: scheme, host and port.
@@ -201,6 +222,27 @@ mod tests {
                 Err(ConfigError::RedirectUri),
                 "{bad}"
             );
+        }
+    }
+
+    /// NAT-7.3: the port, and nothing but the port, is the system's choice.
+    #[cfg(feature = "loopback")]
+    #[test]
+    fn the_port_of_a_loopback_redirect() {
+        for (named, with_port) in [
+            ("http://127.0.0.1/cb", Some("http://127.0.0.1:4711/cb")),
+            ("http://127.0.0.1:0/cb", Some("http://127.0.0.1:4711/cb")),
+            ("http://127.0.0.1:4711/cb", Some("http://127.0.0.1:4711/cb")),
+            (
+                "http://[::1]/cb?tenant=1",
+                Some("http://[::1]:4711/cb?tenant=1"),
+            ),
+            ("http://127.0.0.1:4712/cb", None),
+            ("https://app.example/cb", None),
+            ("https://127.0.0.1/cb", None),
+        ] {
+            let uri = RedirectUri::new(named).unwrap().with_port(4711);
+            assert_eq!(uri.as_ref().map(RedirectUri::as_str), with_port, "{named}");
         }
     }
 

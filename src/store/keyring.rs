@@ -27,6 +27,23 @@ const FILE: &str = "keyring";
 /// Each question to the keyring is asked on a thread of its own and has a time limit: a keyring that
 /// waits for somebody to unlock it stops neither a task nor the end of the program. Where there is no
 /// keyring, that is an error, and nothing is kept in the clear instead.
+///
+/// `Stores::keyring` (feature `keyring-os`) is the short way. With the parts in hand:
+///
+/// ```no_run
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use fapi_client::store::{FileStore, Keyring};
+/// use fapi_client::{StoreError, Stores};
+///
+/// # async fn stores(yours: Arc<keyring_core::CredentialStore>) -> Result<Stores, StoreError> {
+/// let store = FileStore::open("/var/lib/example/sessions")?;
+/// let keyring = Keyring::new(yours).time_limit(Duration::from_secs(60));
+/// let keys = keyring.sealing_keys_for(&store, "example").await?;
+/// Ok(Stores::new(store, keys))
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Keyring {
     source: Source,

@@ -17,7 +17,7 @@ use crate::misbehaviour::Misbehaviour;
 use crate::net;
 use crate::net::tls::{Authority, Certificate, Hellos, Tls, server_config};
 use crate::server::TestServer;
-use crate::state::{Config, Discovery, Keys, Records, State};
+use crate::state::{Config, Discovery, Keys, Records, Registering, State};
 
 /// Settings of a [`TestServer`], before it starts.
 ///
@@ -59,6 +59,11 @@ impl ServerBuilder {
                     .map(str::to_owned)
                     .to_vec(),
                 authorization_query: None,
+                registering: Registering {
+                    on: true,
+                    initial_access_token: None,
+                    token_rotation: false,
+                },
             },
             issuer_path: String::new(),
             clock: TestClock::system(),
@@ -203,6 +208,28 @@ impl ServerBuilder {
         self
     }
 
+    /// Whether clients may register themselves (RFC 7591, RFC 7592). On by default.
+    #[must_use]
+    pub fn registration(mut self, on: bool) -> Self {
+        self.config.registering.on = on;
+        self
+    }
+
+    /// Registers clients for this token alone. By default for everybody who brings none.
+    #[must_use]
+    pub fn initial_access_token(mut self, token: &str) -> Self {
+        self.config.registering.initial_access_token = Some(token.to_owned());
+        self
+    }
+
+    /// Whether each answer about a registered client brings another `registration_access_token`, with
+    /// which the one before is void (DCM-3). Off by default.
+    #[must_use]
+    pub fn registration_token_rotation(mut self, on: bool) -> Self {
+        self.config.registering.token_rotation = on;
+        self
+    }
+
     /// The clock that the servers go by. The machine's by default.
     #[must_use]
     pub fn clock(mut self, clock: TestClock) -> Self {
@@ -256,6 +283,7 @@ impl ServerBuilder {
             hellos,
             arrivals: watch::Sender::new(0),
             clients: Mutex::new(HashMap::new()),
+            managed: Mutex::new(HashMap::new()),
             grants: Mutex::new(Grants::default()),
             keys: Mutex::new(Keys::new(key)),
             nonces: Mutex::new(nonces),

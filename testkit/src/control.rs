@@ -64,6 +64,14 @@ impl TestServer {
         self.mutate(Document::Par, mutator);
     }
 
+    /// Changes every answer about a registered client.
+    pub fn mutate_registration_response(
+        &self,
+        mutator: impl Fn(&mut Value) + Send + Sync + 'static,
+    ) {
+        self.mutate(Document::Registration, mutator);
+    }
+
     /// Changes the UserInfo claims, before they are signed where they are.
     pub fn mutate_userinfo(&self, mutator: impl Fn(&mut Value) + Send + Sync + 'static) {
         self.mutate(Document::UserInfo, mutator);

@@ -38,6 +38,8 @@ pub enum Fault {
     NonceAt(Endpoint, NonceFault),
     /// In the challenges of the resource server.
     Api(ApiFault),
+    /// In the answer to a registration.
+    Registration(RegistrationFault),
 }
 
 macro_rules! converts {
@@ -58,7 +60,8 @@ converts!(
     IdTokenFault => IdToken,
     UserInfoFault => UserInfo,
     NonceFault => Nonce,
-    ApiFault => Api
+    ApiFault => Api,
+    RegistrationFault => Registration
 );
 
 /// The metadata is wrong (META-3 to META-5, SP-5.3.3.1-11).
@@ -97,6 +100,23 @@ pub enum ParFault {
     Html,
     /// The request is refused with this OAuth error and status 400.
     Error(String),
+}
+
+/// The answer to a registration is wrong (DCR-3.2.1). Weaker metadata come by
+/// [`TestServer::mutate_registration_response`](crate::TestServer::mutate_registration_response).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum RegistrationFault {
+    /// Status 200 in place of 201.
+    Status200,
+    /// A `client_secret` that nobody asked for.
+    ClientSecret,
+    /// `client_id` stands twice, and the second is another one.
+    DuplicateMember,
+    /// An HTML page with status 201.
+    Html,
+    /// This OAuth error with this status; nothing is registered.
+    Error(u16, String),
 }
 
 /// The authorization response is wrong (RFC 9207, SP-5.3.3.2-5, R6749-dup).

@@ -113,6 +113,13 @@ impl Grants {
         self.given.iter_mut().for_each(|grant| grant.revoked = true);
     }
 
+    /// Revokes what a client was given.
+    pub(crate) fn revoke_client(&mut self, client_id: &str) {
+        let its = |grant: &&mut Grant| grant.client_id == client_id;
+        let grants = self.given.iter_mut().filter(its);
+        grants.for_each(|grant| grant.revoked = true);
+    }
+
     /// An access token that lives, with the grant behind it; else the reason why it does not.
     pub(crate) fn live(
         &self,

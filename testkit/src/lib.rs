@@ -48,6 +48,7 @@
 //!   where there is a token and only there, and a `nonce` of the role that asks;
 //! * codes once, for 60 seconds, for the key and client that asked; a second use takes back what
 //!   the first one gave;
+//! * registrations that say every member which decides about security, with public keys alone;
 //! * access tokens under the scheme `DPoP` alone, with a proof by the key they are bound to;
 //! * at the logout that a client asks for: an ID token of its own as the hint, a registered
 //!   `post_logout_redirect_uri`, and nothing that does not belong there.
@@ -106,7 +107,7 @@ pub use control::Hold;
 pub use dpop::Nonces;
 pub use fault::{
     ApiFault, AuthorizationFault, Fault, IdTokenFault, MetadataFault, NonceFault, ParFault,
-    TokenFault, UserInfoFault,
+    RegistrationFault, TokenFault, UserInfoFault,
 };
 pub use jose::Alg;
 pub use net::answer::Answer;

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::fault::{
     ApiFault, AuthorizationFault, Fault, IdTokenFault, MetadataFault, NonceFault, ParFault,
-    TokenFault, UserInfoFault,
+    RegistrationFault, TokenFault, UserInfoFault,
 };
 use crate::net::answer::Answer;
 use crate::record::Endpoint;
@@ -26,6 +26,7 @@ pub(crate) enum Document {
     Par,
     Token,
     UserInfo,
+    Registration,
 }
 
 #[derive(Default)]
@@ -130,6 +131,7 @@ impl State {
         id_token_faults: IdToken(IdTokenFault),
         userinfo_faults: UserInfo(UserInfoFault),
         api_faults: Api(ApiFault),
+        registration_faults: Registration(RegistrationFault),
     );
 
     /// The nonce fault that is on at an endpoint, if there is one.

@@ -29,6 +29,10 @@ pub enum Endpoint {
     Revocation,
     /// Where the browser goes to be signed out.
     EndSession,
+    /// Registration of clients.
+    Registration,
+    /// Management of registered clients (RFC 7592).
+    Management,
     /// The resource server, any path.
     Api,
     /// Any other path of the authorization server.

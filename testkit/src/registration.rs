@@ -55,29 +55,10 @@ impl Registration {
     /// Encryption keys (`"use": "enc"`) are let through unseen.
     #[must_use]
     pub fn jwks(mut self, jwks: Value) -> Self {
-        let keys = match jwks {
-            Value::Object(mut set) => set.remove("keys"),
-            _ => None,
-        };
-        let Some(Value::Array(keys)) = keys else {
-            panic!("a JWK set has a member `keys` that is an array");
-        };
-        let keys: Vec<Value> = keys.into_iter().filter(|key| key["use"] != "enc").collect();
-        for (at, key) in keys.iter().enumerate() {
-            if let Err(reason) = check_public_jwk(key) {
-                panic!("key {at} of the client's JWK set: {reason}");
-            }
-            assert!(
-                key["kid"].is_string(),
-                "key {at} of the client's JWK set has no `kid`"
-            );
-            assert!(
-                !keys[..at].iter().any(|other| other["kid"] == key["kid"]),
-                "two keys of the client's JWK set share the `kid` {}",
-                key["kid"]
-            );
+        match check_keys(jwks) {
+            Ok(keys) => self.keys = keys,
+            Err(reason) => panic!("{reason}"),
         }
-        self.keys = keys;
         self
     }
 
@@ -153,8 +134,34 @@ fn is_secure(uri: &str) -> bool {
     Url::parse(uri).is_ok_and(|url| url.scheme() == "https") || loopback(uri).is_some()
 }
 
+/// The keys of a client's set that sign, or what is wrong with one (SP-5.4.2-0, SP-5.4.2-3).
+pub(crate) fn check_keys(jwks: Value) -> Result<Vec<Value>, String> {
+    let keys = match jwks {
+        Value::Object(mut set) => set.remove("keys"),
+        _ => None,
+    };
+    let Some(Value::Array(keys)) = keys else {
+        return Err("a JWK set has a member `keys` that is an array".to_owned());
+    };
+    let keys: Vec<Value> = keys.into_iter().filter(|key| key["use"] != "enc").collect();
+    for (at, key) in keys.iter().enumerate() {
+        check_public_jwk(key)
+            .map_err(|reason| format!("key {at} of the client's JWK set: {reason}"))?;
+        if !key["kid"].is_string() {
+            return Err(format!("key {at} of the client's JWK set has no `kid`"));
+        }
+        if keys[..at].iter().any(|other| other["kid"] == key["kid"]) {
+            return Err(format!(
+                "two keys of the client's JWK set share the `kid` {}",
+                key["kid"]
+            ));
+        }
+    }
+    Ok(keys)
+}
+
 /// A loopback redirect URI with the port taken out; `None` for any other.
-fn loopback(uri: &str) -> Option<Url> {
+pub(crate) fn loopback(uri: &str) -> Option<Url> {
     let mut url = Url::parse(uri).ok()?;
     let address = match url.host()? {
         Host::Ipv4(address) => IpAddr::V4(address),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use crate::clock::TestClock;
@@ -33,6 +33,14 @@ pub(crate) struct Config {
     pub(crate) acr_values: Vec<String>,
     pub(crate) details_types: Vec<String>,
     pub(crate) authorization_query: Option<String>,
+    pub(crate) registering: Registering,
+}
+
+/// Whether and how clients register themselves.
+pub(crate) struct Registering {
+    pub(crate) on: bool,
+    pub(crate) initial_access_token: Option<String>,
+    pub(crate) token_rotation: bool,
 }
 
 /// The metadata documents that a server has (META-2).
@@ -73,6 +81,8 @@ pub(crate) struct State {
     /// Raised with every request, for those who wait for one.
     pub(crate) arrivals: watch::Sender<u64>,
     pub(crate) clients: Mutex<HashMap<String, Registration>>,
+    /// Those that registered themselves, by their ids.
+    pub(crate) managed: Mutex<HashMap<String, Managed>>,
     pub(crate) grants: Mutex<Grants>,
     pub(crate) keys: Mutex<Keys>,
     pub(crate) nonces: Mutex<NoncePools>,
@@ -121,6 +131,15 @@ impl State {
     pub(crate) fn secret(&self, secret: &str) {
         lock(&self.records).secrets.push(secret.to_owned());
     }
+}
+
+/// A client that registered itself.
+#[derive(Clone)]
+pub(crate) struct Managed {
+    /// The `registration_access_token`.
+    pub(crate) token: String,
+    pub(crate) issued_at: i64,
+    pub(crate) metadata: Map<String, Value>,
 }
 
 /// The keys that sign for the server, and what else its key set shows.

@@ -51,6 +51,21 @@ const NEEDS: &[Need] = &[
         probe: ("redis-server", &["--version"]),
         packages: &["redis-server"],
     },
+    Need {
+        name: "D-Bus",
+        probe: ("dbus-run-session", &["--version"]),
+        packages: &["dbus"],
+    },
+    Need {
+        name: "GNOME Keyring",
+        probe: ("gnome-keyring-daemon", &["--version"]),
+        packages: &["gnome-keyring"],
+    },
+    Need {
+        name: "SoftHSM2",
+        probe: ("softhsm2-util", &["--version"]),
+        packages: &["softhsm2"],
+    },
 ];
 
 pub(crate) fn run() -> Outcome {

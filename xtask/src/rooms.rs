@@ -25,6 +25,10 @@ const ROOMS: &[(&str, &[&str])] = &[
         "client",
         &["jose", "store", "keys", "protocol", "transport"],
     ),
+    (
+        "native",
+        &["jose", "store", "keys", "protocol", "transport", "client"],
+    ),
     // The window for the types of rustls 0.23: it converts, for whichever room needs it.
     (
         "rustls_0_23",
@@ -55,7 +59,8 @@ const NAMES: &[(&str, &[&str])] = &[
     // What a store measures are lives and delays of its own.
     ("Instant", &["time", "store"]),
     ("rand", &["secret", "jose"]),
-    ("tokio", &["client", "transport", "store"]),
+    ("tokio", &["client", "transport", "store", "keys", "native"]),
+    ("cryptoki", &["keys"]),
 ];
 
 /// What the head of `src/lib.rs` must say, so that clippy sees what this file does not.

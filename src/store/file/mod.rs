@@ -48,6 +48,16 @@ use crate::future::BoxFuture;
 /// need a tokio runtime, else they answer [`StoreError::NoRuntime`]; files are read and written on its
 /// threads for blocking work.
 ///
+/// ```no_run
+/// use fapi_client::Stores;
+/// use fapi_client::store::SealingKeys;
+///
+/// # fn stores() -> Result<Stores, fapi_client::StoreError> {
+/// let keys = SealingKeys::from_key_file("/run/credentials/example.service/sealing-key")?;
+/// Stores::files("/var/lib/example/sessions", keys)
+/// # }
+/// ```
+///
 /// Cloning is cheap, and all clones are the same store.
 #[derive(Clone)]
 pub struct FileStore {

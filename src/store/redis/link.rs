@@ -105,15 +105,10 @@ impl Link {
     }
 
     async fn send(self: &Arc<Self>, command: &Cmd, again: Again) -> Result<Value, Fault> {
-        let fault = match self.try_once(command).await {
-            Err(fault @ (Fault::NoPrimary | Fault::Nameless)) => fault,
-            Err(Fault::Broken) if again == Again::Harmless => Fault::Broken,
-            other => return other,
-        };
-        // Nothing was executed, or it does no harm: once more, over another connection.
         match self.try_once(command).await {
-            // What the new connection says of itself counts for less than what the server said.
-            Err(Fault::Refused(StoreError::Unavailable)) => Err(fault),
+            // Nothing was executed: once more, over another connection.
+            Err(Fault::NoPrimary | Fault::Nameless) => self.try_once(command).await,
+            Err(Fault::Broken) if again == Again::Harmless => self.try_once(command).await,
             other => other,
         }
     }

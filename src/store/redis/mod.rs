@@ -43,7 +43,8 @@ pub use settings::RedisStoreBuilder;
 /// under the rules that this crate's requests keep; `redis://` is for the loopback interface alone.
 ///
 /// **What to set there.** `maxmemory-policy noeviction`, since a session that was evicted is a user who has
-/// to sign in again; `appendonly yes`, so that a restart keeps them. The user needs
+/// to sign in again; `appendonly yes`, so that a restart keeps them; `tls-auth-clients no`, since this store
+/// shows a password and no certificate. The user needs
 /// `~{prefix}:* +@read +@write +@scripting +@connection +time`, for instance
 /// `ACL SETUSER app1 on >password ~{app1}:* +@read +@write +@scripting +@connection +time -@dangerous`.
 ///
@@ -84,8 +85,8 @@ impl fmt::Debug for RedisStore {
 /// The longest life that is written, in milliseconds: 100 years. Redis counts no further than 292 million.
 const LIFE_MAX_MS: u64 = 100 * 365 * 24 * 3600 * 1000;
 
-/// A life in milliseconds, as scripts take it. Redis knows none of 0.
+/// A life in milliseconds, as scripts take it.
 fn milliseconds(life: Duration) -> String {
     let life = u64::try_from(life.as_millis()).unwrap_or(LIFE_MAX_MS);
-    life.clamp(1, LIFE_MAX_MS).to_string()
+    life.min(LIFE_MAX_MS).to_string()
 }

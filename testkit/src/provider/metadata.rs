@@ -87,6 +87,9 @@ fn document(state: &State) -> Value {
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
     });
+    if state.config.registering.on {
+        document["registration_endpoint"] = state.url("/register").into();
+    }
     if state.config.signed_userinfo {
         document["userinfo_signing_alg_values_supported"] = json!(signing);
     }

@@ -5,6 +5,7 @@ pub(crate) mod id_token;
 pub(crate) mod logout;
 pub(crate) mod metadata;
 pub(crate) mod par;
+pub(crate) mod registration;
 pub(crate) mod revocation;
 pub(crate) mod token;
 mod token_response;
@@ -30,6 +31,7 @@ pub(crate) fn route(state: &State, path: &str) -> Endpoint {
         Some("/userinfo") => Endpoint::UserInfo,
         Some("/revoke") => Endpoint::Revocation,
         Some("/logout") => Endpoint::EndSession,
+        Some(path) if state.config.registering.on => registration::route(path),
         _ => Endpoint::Other,
     }
 }
@@ -54,9 +56,12 @@ pub(crate) fn answer(state: &State, request: &Request) -> Reply {
     let methods: &[Method] = match endpoint {
         Endpoint::Metadata | Endpoint::Jwks | Endpoint::Authorization => &[Method::GET],
         Endpoint::UserInfo | Endpoint::EndSession => &[Method::GET, Method::POST],
-        Endpoint::Par | Endpoint::Token | Endpoint::Revocation | Endpoint::Consent => {
-            &[Method::POST]
-        }
+        Endpoint::Par
+        | Endpoint::Token
+        | Endpoint::Revocation
+        | Endpoint::Registration
+        | Endpoint::Consent => &[Method::POST],
+        Endpoint::Management => &[Method::GET, Method::PUT, Method::DELETE],
         Endpoint::Api | Endpoint::Other => {
             state.refused(endpoint, &format!("nothing is at {}", request.path()));
             return Reply::empty(StatusCode::NOT_FOUND);
@@ -80,6 +85,10 @@ pub(crate) fn answer(state: &State, request: &Request) -> Reply {
         Endpoint::UserInfo => userinfo::answer(state, request)
             .unwrap_or_else(|refusal| refusal.into_challenge(state, endpoint)),
         Endpoint::Revocation => revocation::answer(state, request)
+            .unwrap_or_else(|refusal| refusal.into_json(state, endpoint)),
+        Endpoint::Registration => registration::register(state, request)
+            .unwrap_or_else(|refusal| refusal.into_json(state, endpoint)),
+        Endpoint::Management => registration::manage(state, request)
             .unwrap_or_else(|refusal| refusal.into_json(state, endpoint)),
         Endpoint::EndSession => logout::end_session(state, request),
         Endpoint::Api | Endpoint::Other => Reply::empty(StatusCode::NOT_FOUND),

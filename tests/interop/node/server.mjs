@@ -6,6 +6,8 @@
 //   ready              path of the file that is written when both servers listen
 //   clients            client metadata, as the provider takes it
 //   rotating           ids of the clients whose refresh tokens are rotated
+//   initialAccessToken what a client registers itself with (RFC 7591); each answer brings another token
+//                      for what comes after (RFC 7592)
 //
 // The API has, beside what it protects, three routes for tests alone, under /test.
 
@@ -68,6 +70,8 @@ const provider = new Provider(issuer, {
     claimsParameter: { enabled: true },
     jwtUserinfo: { enabled: true },
     revocation: { enabled: true },
+    registration: { enabled: true, initialAccessToken: config.initialAccessToken },
+    registrationManagement: { enabled: true, rotateRegistrationAccessToken: true },
     introspection: { enabled: false },
     devInteractions: { enabled: true },
     resourceIndicators: {

@@ -4,6 +4,7 @@
 //! installs itself below `target/interop` the first time, starts on free ports of the loopback
 //! interface with a certificate of its own [`Pki`], and dies with the process that started it.
 //! [`Redis`] runs the `redis-server` of the system in the same way.
+//! [`SoftHsm`] is a PKCS#11 token in a folder.
 //! [`Browser`] is the user: it fills in their login and consent pages. [`Program`] is a program that
 //! logs the user in.
 //!
@@ -22,6 +23,7 @@ mod program;
 mod redis;
 mod registration;
 mod setup;
+mod softhsm;
 
 pub use browser::{Answer, Browser, User};
 pub use key::{Algorithm, ClientKey};
@@ -31,3 +33,4 @@ pub use pki::Pki;
 pub use program::{Program, Running};
 pub use redis::{Monitor, Redis};
 pub use registration::{REDIRECT_URI, Registration};
+pub use softhsm::SoftHsm;

@@ -25,6 +25,7 @@ pub struct NodeProvider {
 }
 
 const ROTATING: [&str; 2] = ["ps256", "loopback"];
+const INITIAL_ACCESS_TOKEN: &str = "what-the-operator-gave";
 
 impl NodeProvider {
     /// Installs the server where that has not been done, starts it and waits until it listens.
@@ -45,6 +46,7 @@ impl NodeProvider {
             "key": write("key.pem", pki.key()),
             "ready": ready,
             "rotating": ROTATING,
+            "initialAccessToken": INITIAL_ACCESS_TOKEN,
             "clients": clients.iter().map(metadata).collect::<Vec<_>>(),
         });
         let configuration = write("configuration.json", &configuration.to_string());
@@ -90,6 +92,12 @@ impl NodeProvider {
             .iter()
             .find(|client| client.client_id == id)
             .expect("a client of that id")
+    }
+
+    /// The token that clients register themselves with.
+    #[must_use]
+    pub const fn initial_access_token(&self) -> &'static str {
+        INITIAL_ACCESS_TOKEN
     }
 
     /// Whether the refresh tokens of this client are rotated.

@@ -32,16 +32,30 @@ impl Redis {
     /// Starts a server without TLS.
     #[must_use]
     pub fn start() -> Self {
-        Self::prepare(None)
+        Self::prepare(None, "")
+    }
+
+    /// Starts a server without TLS that is a cluster of one, and holds every slot.
+    #[must_use]
+    pub fn start_as_cluster() -> Self {
+        let mut server = Self::prepare(None, "cluster-enabled yes\n");
+        let _ = server.cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+        let mut process = server.process.take().expect("it runs");
+        process.until(LIMIT, || {
+            let state = server.try_cli(&["CLUSTER", "INFO"]);
+            state.contains("cluster_state:ok").then_some(())
+        });
+        server.process = Some(process);
+        server
     }
 
     /// Starts a server that speaks TLS alone, with a certificate of a [`Pki`] of its own.
     #[must_use]
     pub fn start_with_tls() -> Self {
-        Self::prepare(Some(Pki::new()))
+        Self::prepare(Some(Pki::new()), "")
     }
 
-    fn prepare(pki: Option<Pki>) -> Self {
+    fn prepare(pki: Option<Pki>, settings: &str) -> Self {
         setup::demand(
             "redis-server",
             "--version",
@@ -53,7 +67,7 @@ impl Redis {
         let port = free_port();
         fs::write(
             folder.join("redis.conf"),
-            configuration(&folder, port, pki.as_ref()),
+            configuration(&folder, port, pki.as_ref()) + settings,
         )
         .expect("the folder of the run is ours");
         let mut server = Self {

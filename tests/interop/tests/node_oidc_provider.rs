@@ -9,7 +9,7 @@ mod common;
 
 use std::sync::OnceLock;
 
-use common::{Setup, run_quickstart};
+use common::{Newcomer, Setup, run_quickstart};
 use fapi_client::{Denied, Endpoint, Error, OAuthError, Prompt, SignInAgain};
 use fapi_interop::{Answer, Browser, NodeProvider, User};
 use http::Method;
@@ -159,6 +159,23 @@ async fn an_expired_nonce() {
         assert_eq!(count["served"], challenged * 2);
         http.post(test("expire-nonces")).send().await.unwrap();
     }
+}
+
+/// DCR-2b, DCR-3.2.1, DCM-3: a client that registers itself logs in; its registration is read, changed
+/// and deleted, each time with another token.
+#[tokio::test]
+async fn registers_at_node_oidc_provider_and_logs_in() {
+    let server = server();
+    let newcomer = Newcomer::new(server.pki(), server.issuer(), server.api());
+    let error = newcomer.request().send().await.unwrap_err();
+    assert!(matches!(error, Error::Denied(_)), "{error}");
+
+    let request = newcomer.request();
+    let request = request.initial_access_token(server.initial_access_token());
+    let registration = request.send().await.unwrap();
+    let mut registration = newcomer.reopened(registration).await;
+    newcomer.log_in(&registration).await;
+    newcomer.manage(&mut registration).await;
 }
 
 /// The user's no is told apart from the server's.

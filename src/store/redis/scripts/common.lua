@@ -26,9 +26,10 @@ local function enter(index, id, ends)
   redis.call('ZADD', index, ends, id)
   redis.call('ZREMRANGEBYSCORE', index, '-inf', '(' .. string.format('%.0f', milliseconds()))
   local last = redis.call('ZRANGE', index, -1, -1, 'WITHSCORES')
+  -- There is none where the life of the only one has passed by now.
   if last[2] == 'inf' then
     redis.call('PERSIST', index)
-  else
+  elseif last[2] then
     redis.call('PEXPIREAT', index, string.format('%.0f', tonumber(last[2]) + 1))
   end
 end

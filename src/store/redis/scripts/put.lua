@@ -1,6 +1,11 @@
 -- Keeps a login.
 -- KEYS: the logins of the owner, the login. ARGV: name, life in ms, the most that an owner has, what the
 -- keys of the owner's logins begin with, bytes.
+if ARGV[2] == '0' then
+  redis.call('DEL', KEYS[2])
+  redis.call('ZREM', KEYS[1], ARGV[1])
+  return 'done'
+end
 redis.call('SET', KEYS[2], ARGV[5], 'PX', ARGV[2])
 redis.call('ZREM', KEYS[1], ARGV[1])
 local names = redis.call('ZRANGE', KEYS[1], 0, -1)

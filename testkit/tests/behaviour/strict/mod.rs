@@ -3,6 +3,7 @@
 mod authorization;
 mod clients;
 mod proofs;
+mod registrations;
 mod tokens;
 
 use fapi_testkit::{Nonces, TestServer};

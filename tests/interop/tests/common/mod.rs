@@ -1,6 +1,7 @@
 //! What the tests of all servers share: the crate as a program uses it, and its user.
 
 mod quickstart;
+mod registered;
 mod wire;
 
 use fapi_client::{
@@ -8,6 +9,7 @@ use fapi_client::{
 };
 use fapi_interop::{Answer, Browser, Pki, Registration, User};
 pub use quickstart::run_quickstart;
+pub use registered::Newcomer;
 pub use wire::Wire;
 
 /// A server, as one of its clients sees it.

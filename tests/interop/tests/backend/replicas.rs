@@ -1,0 +1,1 @@
+//! Two replicas behind one origin, over one Redis.

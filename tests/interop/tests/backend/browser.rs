@@ -85,7 +85,7 @@ async fn a_person_logs_in_and_out() {
         .await;
     browser.click("button[type=submit]").await;
 
-    browser.until_title("Consent").await;
+    browser.until_title("Authorize").await;
     browser.screenshot("3-provider-consent").await;
     browser.click("button[type=submit]").await;
 

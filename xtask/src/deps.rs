@@ -20,6 +20,11 @@ const PACKAGES: &[(&str, &[&str], &[&str])] = &[
         &["testkit/src"],
         &["testkit/src", "testkit/tests"],
     ),
+    (
+        "examples/backend",
+        &["examples/backend/src"],
+        &["examples/backend"],
+    ),
     ("tests/interop", &["tests/interop"], &["tests/interop"]),
     ("xtask", &["xtask/src"], &["xtask/src"]),
 ];

@@ -2,8 +2,8 @@
 
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use fapi_client::{Error, LogoutAnswer, Session};
 
@@ -44,21 +44,10 @@ async fn end(app: &App, ending: Vec<Session>, own: Option<&Session>) -> Result<R
     let back = app.shared.base_url.page("/signed-out");
     let at_server = own.map(|own| own.end_session(Some(&back), &[]));
     let mut response = match &at_server {
-        // The user may still be signed in at the server. A form and no redirect: the ID token in it
-        // names the user, and would stand in the browser's history.
-        Some(Ok(leave)) => {
-            let form = leave.form();
-            let form = pages::foreign_form(
-                form.action().as_str(),
-                form.fields(),
-                "Sign out at the bank too",
-            );
-            let body = format!(
-                "<p>You are logged out here. You may still be signed in at your bank.</p>\
-                 <nav>{form}<a class=\"button\" href=\"/\">Back to the start</a></nav>"
-            );
-            pages::page(StatusCode::OK, "You are logged out", &body)
-        }
+        // The user may still be signed in at the server. A redirect and no form (`leave.form()`), which
+        // would keep the ID token out of the browser's history: with a POST from another site a browser
+        // leaves out the server's cookies, if they are `SameSite=Lax`, and the user would stay signed in.
+        Some(Ok(leave)) => pages::see_other(leave.url().as_str()),
         // The server has no logout of its own, or there was nothing to end.
         Some(Err(_)) | None => pages::see_other("/"),
     };

@@ -1,6 +1,5 @@
 //! HTML, and the headers that keep a browser from doing more than it should with it.
 
-use std::fmt::Write;
 use std::sync::LazyLock;
 
 use axum::extract::{Request, State};
@@ -76,24 +75,6 @@ pub(crate) fn button(path: &str, token: &str, label: &str, main: bool) -> String
     )
 }
 
-/// A form that posts these fields to another site.
-pub(crate) fn foreign_form<'a>(
-    action: &str,
-    fields: impl Iterator<Item = (&'a str, &'a str)>,
-    label: &str,
-) -> String {
-    let mut form = format!("<form method=\"post\" action=\"{}\">", escape(action));
-    for (name, value) in fields {
-        let (name, value) = (escape(name), escape(value));
-        // Writing to a string does not fail.
-        let _ = write!(
-            form,
-            "<input type=\"hidden\" name=\"{name}\" value=\"{value}\">"
-        );
-    }
-    form + &format!("<button class=\"main\">{label}</button></form>\n")
-}
-
 /// The way back to the first page.
 pub(crate) const HOME: &str =
     "<nav><a class=\"button main\" href=\"/\">Back to the start</a></nav>";
@@ -140,8 +121,8 @@ pub(crate) async fn security_headers(
 
 /// No script, no picture, no frame; the one style sheet by its hash.
 ///
-/// `form-action` names the server too: the login button is a form of ours that is answered with a redirect
-/// to it, and Chromium holds redirects against this list as well. Where the server sends the browser on to
+/// `form-action` names the server too: the buttons for login and logout are forms of ours that are answered
+/// with a redirect to it, and Chromium holds redirects against this list as well. Where the server sends the browser on to
 /// yet another host (a bank's own login), that host has to be named here as well.
 fn content_security_policy(app: &App) -> String {
     let metadata = app.shared.client.metadata();
@@ -168,8 +149,5 @@ mod tests {
             escape("<script>alert('a&b')</script>\""),
             "&lt;script&gt;alert(&#39;a&amp;b&#39;)&lt;/script&gt;&quot;"
         );
-        let form = foreign_form("https://a.example/?a&b", [("n\"", "<v>")].into_iter(), "Go");
-        assert!(form.contains("action=\"https://a.example/?a&amp;b\""));
-        assert!(form.contains("name=\"n&quot;\" value=\"&lt;v&gt;\""));
     }
 }

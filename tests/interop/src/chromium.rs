@@ -93,26 +93,31 @@ impl Chromium {
         url.as_str().expect("a URL").to_owned()
     }
 
-    /// The title of the page.
-    pub async fn title(&self) -> String {
-        let title = self.ask("/title").await;
-        title.as_str().expect("a title").to_owned()
-    }
-
-    /// Waits for a page of this title.
+    /// Waits until the first element of that CSS selector says this to the user.
     ///
     /// # Panics
-    /// Where it does not come; the message says what stands there instead.
-    pub async fn until_title(&self, title: &str) {
+    /// Where it does not come to say so; the message says what stands there instead.
+    pub async fn until_text(&self, selector: &str, text: &str) {
         let end = Instant::now() + LIMIT;
-        while self.title().await != title {
+        // The page may change between finding an element and reading it.
+        while self.try_text(selector).await.as_deref() != Some(text) {
             if Instant::now() > end {
-                let (url, text) = (self.url().await, self.text("body").await);
+                let (url, found) = (self.url().await, self.text("body").await);
                 let console = self.console().await;
-                panic!("no page {title:?}, but {url}:\n{text}\n{console}");
+                panic!("no {selector} {text:?}, but {url}:\n{found}\n{console}");
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    async fn try_text(&self, selector: &str) -> Option<String> {
+        let wanted = json!({"using": "css selector", "value": selector});
+        let session = format!("/session/{}", self.session);
+        let path = format!("{session}/element");
+        let found = self.send(&path, Some(&wanted)).await.ok()?;
+        let path = format!("{session}/element/{}/text", found[ELEMENT].as_str()?);
+        let text = self.send(&path, None).await.ok()?;
+        text.as_str().map(str::to_owned)
     }
 
     /// Clicks on the first element of that CSS selector, once there is one.
@@ -156,7 +161,9 @@ impl Chromium {
 
     /// Opens another tab and goes there.
     pub async fn open_tab(&self) {
-        let tab = self.in_session("/window/new", &json!({"type": "tab"})).await;
+        let tab = self
+            .in_session("/window/new", &json!({"type": "tab"}))
+            .await;
         self.go_to_tab(tab["handle"].as_str().expect("a tab")).await;
     }
 

@@ -24,8 +24,7 @@ async fn a_logout() {
     let mut copied = alice.clone();
 
     let page = alice.press("/logout").await;
-    assert_eq!(page.status, StatusCode::OK);
-    assert_eq!(page.title(), "You are logged out");
+    let url = page.location().to_owned();
     assert_eq!(
         page.cookie("__Host-session").unwrap(),
         "__Host-session=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax"
@@ -33,34 +32,16 @@ async fn a_logout() {
     assert_eq!(world.count(Endpoint::Revocation), 1);
     assert!(!is_logged_in(&mut copied).await);
 
-    // The form that the page shows.
-    let action = page.quoted("<form method=\"post\" action=\"");
-    let fields: Vec<(String, String)> = [
-        "id_token_hint",
-        "client_id",
-        "post_logout_redirect_uri",
-        "state",
-    ]
-    .map(|name| {
-        let before = format!("name=\"{name}\" value=\"");
-        (name.to_owned(), page.quoted(&before))
-    })
-    .into();
-    assert_eq!(fields[1].1, CLIENT_ID);
-    assert_eq!(fields[2].1, format!("{ORIGIN}/signed-out"));
     let state = alice.cookies["__Host-logout"].clone();
-    assert_eq!(fields[3].1, state);
     assert_eq!(
         page.cookie("__Host-logout").unwrap(),
         format!("__Host-logout={state}; Max-Age=900; Path=/; Secure; HttpOnly; SameSite=Lax")
     );
-    let fields: Vec<(&str, &str)> = fields
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    let answer = user.post(&action, &fields).await.unwrap();
+    assert!(url.starts_with(world.server.issuer()), "{url}");
+    let answer = user.visit(&url).await.unwrap();
     let back = answer.location().unwrap().to_owned();
     assert_eq!(back, format!("{ORIGIN}/signed-out?state={state}"));
+    assert_eq!(world.count(Endpoint::EndSession), 1);
 
     // Another browser's return changes nothing.
     let forged = format!("{ORIGIN}/signed-out?state=made-up");
@@ -83,7 +64,7 @@ async fn everywhere() {
     assert!(!home.body.contains("bob"));
 
     let page = first.press("/logout-everywhere").await;
-    assert_eq!(page.title(), "You are logged out");
+    assert!(page.location().starts_with(world.server.issuer()));
     assert_eq!(world.count(Endpoint::Revocation), 2);
     assert!(!is_logged_in(&mut first).await);
     assert!(!is_logged_in(&mut second).await);
@@ -98,7 +79,7 @@ async fn a_logout_while_the_server_is_away() {
     let mut copied = alice.clone();
     world.server.set_offline(true);
     let page = alice.press("/logout").await;
-    assert_eq!(page.title(), "You are logged out");
+    assert!(page.location().starts_with(world.server.issuer()));
     assert!(!is_logged_in(&mut copied).await);
 }
 

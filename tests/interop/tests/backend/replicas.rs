@@ -96,7 +96,9 @@ async fn a_proxy_may_lead_anywhere() {
 
     alice.replica.clone_from(&first);
     let mut copied = alice.clone();
-    assert_eq!(alice.press("/logout").await.title(), "You are logged out");
+    let page = alice.press("/logout").await;
+    assert!(page.location().starts_with(world.server.issuer()));
+    assert!(page.cookie("__Host-session").unwrap().contains("Max-Age=0"));
     assert_eq!(world.server.count(Endpoint::Revocation), 1);
     for replica in [&first, &second] {
         let found = title(&mut copied.clone(), replica).await;

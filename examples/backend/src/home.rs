@@ -87,9 +87,9 @@ fn until(session: &Session) -> String {
     };
     let left = expiry.seconds() - i64::try_from(seal::now()).unwrap_or(i64::MAX);
     match left {
-        ..=0 => String::from("token renewed at the next call"),
-        1..60 => format!("token good for {left} s"),
-        _ => format!("token good for {} min", left / 60),
+        ..=0 => String::from("renewed at the next call"),
+        1..60 => format!("good for {left} s"),
+        _ => format!("good for {} min", left / 60),
     }
 }
 

@@ -30,7 +30,7 @@ li{display:flex;flex-wrap:wrap;gap:0 1rem;justify-content:space-between;padding:
 nav{display:flex;flex-wrap:wrap;gap:.75rem;margin-top:1.5rem}\
 button,a.button{display:inline-block;padding:.55rem 1.1rem;border:1px solid var(--line);border-radius:8px;background:transparent;color:var(--ink);font:inherit;text-decoration:none;cursor:pointer}\
 button.main,a.main{background:var(--main);border-color:var(--main);color:#fff}\
-pre{margin:1rem 0 0;padding:1rem;border:1px solid var(--line);border-radius:8px;background:var(--ground);overflow:auto;font-size:.875rem}\
+pre{margin:1rem 0 0;padding:1rem;border:1px solid var(--line);border-radius:8px;background:var(--ground);white-space:pre-wrap;overflow-wrap:anywhere;font-size:.875rem}\
 code{overflow-wrap:anywhere}";
 
 static STYLE_HASH: LazyLock<String> =

@@ -62,6 +62,8 @@ const provider = new Provider(issuer, {
     userinfoSigningAlgValues: ALGORITHMS,
   },
   responseTypes: ['code'],
+  // Without its guard against private addresses: the clients that it tells of logouts are on loopback.
+  fetch: (url, { dispatcher, ...options }) => fetch(url, options),
   features: {
     fapi: { enabled: true, profile: '2.0' },
     pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: true },

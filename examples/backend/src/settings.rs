@@ -96,8 +96,8 @@ impl Settings {
 
 /// Where users reach the application: `https://`, a host, and no path.
 ///
-/// Plain http will not do, not even on `localhost`: browsers keep cookies named `__Host-…` only when they
-/// came over https.
+/// Plain http will not do: cookies named `__Host-…` belong to https. That Chromium keeps them on
+/// `http://localhost` as well is nothing to build on.
 #[derive(Clone, Debug)]
 pub struct BaseUrl(Url);
 

@@ -3,6 +3,8 @@
 //! The application is on `127.0.0.1` and the server on `localhost`: two sites, so that `SameSite` means what
 //! it means in life.
 
+use std::sync::OnceLock;
+
 use fapi_backend::app::App;
 use fapi_backend::settings::{BaseUrl, Settings, Store};
 use fapi_backend::tls::TlsListener;
@@ -10,6 +12,12 @@ use fapi_client::{KeySet, SoftwareKey};
 use fapi_interop::{Browser, Chromium, NodeProvider, User};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+
+/// One server for the tests, each with an application of its own.
+fn server() -> &'static NodeProvider {
+    static SERVER: OnceLock<NodeProvider> = OnceLock::new();
+    SERVER.get_or_init(NodeProvider::start)
+}
 
 /// Registers the application at the server, and starts it over https.
 async fn start(server: &NodeProvider) -> String {
@@ -107,8 +115,8 @@ async fn complaints(browser: &Chromium) -> Vec<String> {
 /// `SameSite` across sites, `__Host-` cookies, `Origin` on posts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_logs_in_and_out() {
-    let server = NodeProvider::start();
-    let base_url = start(&server).await;
+    let server = server();
+    let base_url = start(server).await;
     let browser = Chromium::start().await;
 
     browser.open(&base_url).await;
@@ -142,7 +150,7 @@ async fn a_person_logs_in_and_out() {
     assert_eq!(complaints(&browser).await, [] as [&str; 0]);
 
     browser.click("form[action='/logout'] button").await;
-    browser.until_text("h1", &asks(&server)).await;
+    browser.until_text("h1", &asks(server)).await;
     browser.screenshot("6-server-logout").await;
     browser.click("button[value=yes]").await;
     browser.until_text("h1", START).await;
@@ -167,8 +175,8 @@ fn asks(server: &NodeProvider) -> String {
 /// The user signs out at the server. The server tells the application, and there it is over too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_signs_out_at_the_server() {
-    let server = NodeProvider::start();
-    let base_url = start(&server).await;
+    let server = server();
+    let base_url = start(server).await;
     let browser = Chromium::start().await;
     browser.open(&base_url).await;
     browser.click("button").await;
@@ -177,7 +185,7 @@ async fn a_person_signs_out_at_the_server() {
     browser
         .open(&format!("{}/session/end", server.issuer()))
         .await;
-    browser.until_text("h1", &asks(&server)).await;
+    browser.until_text("h1", &asks(server)).await;
     browser.click("button[value=yes]").await;
     browser.until_text("h1", "Sign-out Success").await;
     browser.open(&base_url).await;
@@ -187,8 +195,8 @@ async fn a_person_signs_out_at_the_server() {
 /// The user says no, and reads so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_does_not_agree() {
-    let server = NodeProvider::start();
-    let base_url = start(&server).await;
+    let server = server();
+    let base_url = start(server).await;
     let browser = Chromium::start().await;
     browser.open(&base_url).await;
     browser.click("button").await;
@@ -203,8 +211,8 @@ async fn a_person_does_not_agree() {
 /// Two tabs begin a login each, and both end well: the second while the first waits at the server.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_with_two_tabs() {
-    let server = NodeProvider::start();
-    let base_url = start(&server).await;
+    let server = server();
+    let base_url = start(server).await;
     let browser = Chromium::start().await;
     browser.open(&base_url).await;
     browser.click("button").await;
@@ -232,7 +240,7 @@ async fn a_person_with_two_tabs() {
 /// SP-5.3.3.1-12: the page of another site posts the login form by itself. Nothing is begun.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_site_posts_the_form() {
-    let server = NodeProvider::start();
+    let server = NodeProvider::start(); // its log is this test's alone
     let base_url = start(&server).await;
     let browser = Chromium::start().await;
     browser.open(&base_url).await;

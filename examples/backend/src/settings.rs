@@ -96,8 +96,8 @@ impl Settings {
 
 /// Where users reach the application: `https://`, a host, and no path.
 ///
-/// Plain http will not do: cookies named `__Host-…` belong to https. That Chromium keeps them on
-/// `http://localhost` as well is nothing to build on.
+/// Plain http will not do: cookies named `__Host-…` belong to https. That Chromium keeps them from
+/// `http://localhost` and `http://127.0.0.1` as well is nothing to build on.
 #[derive(Clone, Debug)]
 pub struct BaseUrl(Url);
 

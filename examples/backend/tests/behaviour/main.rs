@@ -4,6 +4,7 @@ mod calls;
 mod forgery;
 mod login;
 mod logout;
+mod program;
 mod service;
 mod visitor;
 mod world;

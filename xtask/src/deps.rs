@@ -25,7 +25,12 @@ const PACKAGES: &[(&str, &[&str], &[&str])] = &[
         &["examples/backend/src"],
         &["examples/backend"],
     ),
-    ("tests/interop", &["tests/interop"], &["tests/interop"]),
+    (
+        "tests/interop",
+        &["tests/interop"],
+        // The backend example's browser tests its replicas as well.
+        &["tests/interop", "examples/backend/tests"],
+    ),
     ("xtask", &["xtask/src"], &["xtask/src"]),
 ];
 

@@ -52,9 +52,9 @@ impl Demo {
         );
     }
 
-    pub(crate) fn options(&self) -> Result<Options, Trouble> {
+    pub(crate) fn options(&self) -> Options {
         let (chain, key) = self.server.certificate_for(&["127.0.0.1", "::1"]);
-        Ok(Options {
+        Options {
             settings: Settings {
                 issuer: self.server.issuer().to_owned(),
                 client_id: CLIENT_ID.to_owned(),
@@ -71,6 +71,6 @@ impl Demo {
                 chain,
                 key: Zeroizing::new(key),
             }),
-        })
+        }
     }
 }

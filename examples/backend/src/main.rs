@@ -42,7 +42,7 @@ async fn run() -> Result<(), Trouble> {
             let listener = TcpListener::bind(&listen).await?;
             let demo = demo::start(listener.local_addr()?).await?;
             demo.explain();
-            serve(listener, demo.options()?).await
+            serve(listener, demo.options()).await
         }
         Command::Serve(options) => serve(TcpListener::bind(&options.listen).await?, *options).await,
     }

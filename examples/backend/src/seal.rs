@@ -155,8 +155,10 @@ mod tests {
     #[test]
     fn keys_rotate() {
         let [old, new] = ["old", "new"].map(|id| SealingKey::generate(id).unwrap());
-        let sealed = seal(&[old.clone()]).close("c", "v", HOUR).unwrap();
-        assert_eq!(seal(&[new.clone()]).open("c", &sealed), None);
+        let sealed = seal(std::slice::from_ref(&old))
+            .close("c", "v", HOUR)
+            .unwrap();
+        assert_eq!(seal(std::slice::from_ref(&new)).open("c", &sealed), None);
         let both = seal(&[new.clone(), old]);
         assert_eq!(both.open("c", &sealed).as_deref(), Some("v"));
         let anew = both.close("c", "v", HOUR).unwrap();

@@ -80,7 +80,8 @@ impl Chromium {
             "goog:loggingPrefs": {"browser": "ALL"},
         }}});
         let answer = browser.post("/session", &wanted).await;
-        browser.session = answer["sessionId"].as_str().expect("a session").to_owned();
+        let session = answer["sessionId"].as_str().expect("a session");
+        session.clone_into(&mut browser.session);
         browser
     }
 

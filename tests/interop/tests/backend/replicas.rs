@@ -1,5 +1,7 @@
 //! Two replicas behind one origin, over one Redis.
 
+use std::time::{Duration, Instant};
+
 use fapi_backend::settings::{Settings, Store};
 use fapi_client::store::SealingKey;
 use fapi_client::{KeySet, SoftwareKey};
@@ -165,5 +167,11 @@ async fn redis_goes_and_comes() {
     assert!(alice.cookies.contains_key("__Host-session"));
 
     world.redis.start_again();
+    // After a failure the store rests for a moment before it connects again.
+    let end = Instant::now() + Duration::from_secs(20);
+    while alice.open("/healthz").await.status != StatusCode::OK {
+        assert!(Instant::now() < end, "the store did not come back");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     assert_eq!(title(&mut alice, &replica).await, "You are logged in");
 }

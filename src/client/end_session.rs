@@ -31,7 +31,9 @@ impl EndSession {
         &self.url
     }
 
-    /// The same as a form to post.
+    /// The same as a form to post. A browser leaves `SameSite=Lax` cookies out of a POST that comes from
+    /// another site: a server that has such cookies does not see who is signed in, and
+    /// [`url`](Self::url) serves better there.
     #[must_use]
     pub const fn form(&self) -> &EndSessionForm {
         &self.form

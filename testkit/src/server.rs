@@ -106,6 +106,16 @@ impl TestServer {
         self.state.authority.der().to_vec()
     }
 
+    /// A certificate of the same authority for a server of the test's own, such as the application under
+    /// test: the certificate and its private key, as PEM.
+    ///
+    /// # Panics
+    /// Where a name is neither a host's nor an IP address.
+    #[must_use]
+    pub fn certificate_for(&self, names: &[&str]) -> (String, String) {
+        self.state.authority.issue_for(names)
+    }
+
     /// The clock of the servers, without their own offset.
     #[must_use]
     pub fn clock(&self) -> &TestClock {

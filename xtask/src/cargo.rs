@@ -135,6 +135,12 @@ pub(crate) fn own_tests() -> Outcome {
     Ok(format!("{count} tests of the checks passed"))
 }
 
+/// The web application that is an example, and a workspace member of its own.
+pub(crate) fn backend() -> Outcome {
+    let count = tests(run::cargo(&["test", "--locked", "-p", "fapi-backend"]), 20)?;
+    Ok(format!("{count} tests of the backend example passed"))
+}
+
 pub(crate) fn quickstart() -> Outcome {
     let example = ["run", "--locked", "--example", "quickstart"];
     run::show(run::cargo(&example), minutes(15))?;

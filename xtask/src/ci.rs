@@ -58,6 +58,10 @@ const STEPS: &[Step] = &[
         run: cargo::quickstart,
     },
     Step {
+        name: "backend",
+        run: cargo::backend,
+    },
+    Step {
         name: "features",
         run: cargo::features_beside_the_default,
     },

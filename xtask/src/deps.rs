@@ -21,7 +21,17 @@ const PACKAGES: &[(&str, &[&str], &[&str])] = &[
         &["testkit/src", "testkit/tests"],
     ),
     ("benches", &["benches"], &["benches"]),
-    ("tests/interop", &["tests/interop"], &["tests/interop"]),
+    (
+        "examples/backend",
+        &["examples/backend/src"],
+        &["examples/backend"],
+    ),
+    (
+        "tests/interop",
+        &["tests/interop"],
+        // The backend example's browser tests its replicas as well.
+        &["tests/interop", "examples/backend/tests"],
+    ),
     ("xtask", &["xtask/src"], &["xtask/src"]),
 ];
 

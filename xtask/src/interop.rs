@@ -52,6 +52,16 @@ const NEEDS: &[Need] = &[
         packages: &["redis-server"],
     },
     Need {
+        name: "Chromium",
+        probe: ("chromium", &["--version"]),
+        packages: &["chromium"],
+    },
+    Need {
+        name: "ChromeDriver",
+        probe: ("chromedriver", &["--version"]),
+        packages: &["chromium-driver"],
+    },
+    Need {
         name: "D-Bus",
         probe: ("dbus-run-session", &["--version"]),
         packages: &["dbus"],

@@ -81,6 +81,17 @@ impl Authority {
         self.issuer.der().clone()
     }
 
+    /// Makes a certificate for these names or addresses: it and its key, as PEM.
+    pub(crate) fn issue_for(&self, names: &[&str]) -> (String, String) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("host names or addresses");
+        params.distinguished_name = name("fapi-testkit");
+        let key = key_pair();
+        let certificate = params.signed_by(&key, &self.issuer);
+        let certificate = certificate.expect("sound parameters");
+        (certificate.pem(), key.serialize_pem())
+    }
+
     /// Makes a certificate with its key.
     fn issue(&self, kind: Certificate) -> CertifiedKey {
         let names: &[&str] = match kind {

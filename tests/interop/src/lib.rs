@@ -5,7 +5,7 @@
 //! interface with a certificate of its own [`Pki`], and dies with the process that started it.
 //! [`Redis`] runs the `redis-server` of the system in the same way.
 //! [`SoftHsm`] is a PKCS#11 token in a folder.
-//! [`Browser`] is the user: it fills in their login and consent pages. [`Program`] is a program that
+//! [`Browser`] is the user: it fills in their login and consent pages. [`Chromium`] is a real browser. [`Program`] is a program that
 //! logs the user in.
 //!
 //! Nothing here uses `fapi-client`: where a test fails, the server's side was set up by other code.
@@ -14,6 +14,7 @@
 #![allow(clippy::missing_panics_doc)]
 
 mod browser;
+mod chromium;
 mod key;
 mod keycloak;
 mod node;
@@ -26,6 +27,7 @@ mod setup;
 mod softhsm;
 
 pub use browser::{Answer, Browser, User};
+pub use chromium::Chromium;
 pub use key::{Algorithm, ClientKey};
 pub use keycloak::Keycloak;
 pub use node::NodeProvider;

@@ -53,6 +53,9 @@ impl NodeProvider {
 
         let mut command = Command::new("node");
         command.arg(program).arg(configuration);
+        // It tells clients of logouts, over https.
+        let authority = write("authority.pem", pki.authority());
+        command.env("NODE_EXTRA_CA_CERTS", authority);
         let mut process = Process::start(&mut command, &folder.join("log"));
         let addresses = process.until(Duration::from_secs(60), || fs::read(&ready).ok());
         let addresses: Value = serde_json::from_slice(&addresses).expect("JSON");

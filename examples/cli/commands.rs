@@ -82,7 +82,7 @@ async fn login(arguments: &Arguments, client: &Client, say: &Say) -> Result<Sess
                 Say::meanwhile("No browser could be started: open the address by hand.");
             }
             native::Progress::Waiting => {
-                Say::meanwhile("Waiting for you to log in (Ctrl-C ends it) …")
+                Say::meanwhile("Waiting for you to log in (Ctrl-C ends it) …");
             }
             native::Progress::Checking => Say::meanwhile("Checking …"),
             native::Progress::Refused(violation) => {

@@ -92,19 +92,18 @@ impl Profile {
 
 /// The folder of this program, for its user alone.
 pub(crate) fn folder(arguments: &Arguments) -> Result<PathBuf, Failure> {
-    let folder = match &arguments.folder {
-        Some(folder) => folder.clone(),
-        None => {
-            let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
-            let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state"));
-            let base = state
-                .filter(|path| path.is_absolute())
-                .or_else(home)
-                .ok_or(Failure::Usage(
-                    "there is no HOME: name a folder with --folder",
-                ))?;
-            base.join(NAME)
-        }
+    let folder = if let Some(folder) = &arguments.folder {
+        folder.clone()
+    } else {
+        let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+        let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state"));
+        let base = state
+            .filter(|path| path.is_absolute())
+            .or_else(home)
+            .ok_or(Failure::Usage(
+                "there is no HOME: name a folder with --folder",
+            ))?;
+        base.join(NAME)
     };
     if arguments.store != Kind::Memory {
         // The store makes the folder, readable for its user alone, or says what is wrong with it.
@@ -165,24 +164,21 @@ pub(crate) async fn client(
     profile: &Profile,
     stores: &Stores,
 ) -> Result<Client, Failure> {
-    let mut builder = match &profile.by_hand {
-        Some((id, file)) => {
-            let pem = fs::read_to_string(file).map_err(Failure::file(file))?;
-            let key = SoftwareKey::from_pem(&pem).map_err(Error::from)?;
-            Client::builder(&profile.issuer, id)
-                .redirect_uri(REDIRECT_URI)
-                .authenticate_with(ClientAuth::private_key_jwt(key))
-        }
-        None => {
-            let registration = Registration::load(stores, &profile.issuer, NAME)
-                .await?
-                .ok_or(Failure::NotRegistered)?;
-            let key = own_key(stores, &profile.issuer).await?;
-            registration
-                .authenticate_with(key)
-                .client_builder()
-                .redirect_uri(REDIRECT_URI)
-        }
+    let mut builder = if let Some((id, file)) = &profile.by_hand {
+        let pem = fs::read_to_string(file).map_err(Failure::file(file))?;
+        let key = SoftwareKey::from_pem(&pem).map_err(Error::from)?;
+        Client::builder(&profile.issuer, id)
+            .redirect_uri(REDIRECT_URI)
+            .authenticate_with(ClientAuth::private_key_jwt(key))
+    } else {
+        let registration = Registration::load(stores, &profile.issuer, NAME)
+            .await?
+            .ok_or(Failure::NotRegistered)?;
+        let key = own_key(stores, &profile.issuer).await?;
+        registration
+            .authenticate_with(key)
+            .client_builder()
+            .redirect_uri(REDIRECT_URI)
     };
     if let Some(api) = &profile.api {
         builder = builder.api(api);

@@ -212,20 +212,15 @@ impl Table {
 
     /// The places with a kind and a scope, and a tag where one is given.
     fn places(&self, kind: RecordKind, scope: Digest, tag: Option<Digest>) -> Vec<Place> {
-        match tag {
-            Some(tag) => {
-                let found = self
-                    .tagged
-                    .range((kind, scope, tag, FIRST)..=(kind, scope, tag, LAST));
-                found.map(|(.., id)| (kind, scope, *id)).collect()
-            }
-            None => {
-                let found = self
-                    .records
-                    .range((kind, scope, FIRST)..=(kind, scope, LAST));
-                found.map(|(place, _)| *place).collect()
-            }
+        if let Some(tag) = tag {
+            let (first, last) = ((kind, scope, tag, FIRST), (kind, scope, tag, LAST));
+            let found = self.tagged.range(first..=last);
+            return found.map(|(.., id)| (kind, scope, *id)).collect();
         }
+        let found = self
+            .records
+            .range((kind, scope, FIRST)..=(kind, scope, LAST));
+        found.map(|(place, _)| *place).collect()
     }
 }
 

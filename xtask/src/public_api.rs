@@ -65,7 +65,7 @@ pub(crate) fn check() -> Outcome {
 
 fn listing() -> Result<String, String> {
     let mut text = String::from(
-        "# The public API, with the default features. `cargo xtask public-api` writes this file.\n",
+        "# The public API, with all features. `cargo xtask public-api` writes this file.\n",
     );
     for name in CRATES {
         let _ = writeln!(text, "\n## {name}\n");
@@ -122,7 +122,8 @@ fn rustdoc_json(name: &str) -> Result<std::path::PathBuf, String> {
         .with_extension("json");
     let this = env::current_exe().map_err(|error| error.to_string())?;
     let json = ["--", "-Z", "unstable-options", "--output-format", "json"];
-    let mut command = run::cargo(&["rustdoc", "--locked", "--lib", "-p", name]);
+    let rustdoc = ["rustdoc", "--locked", "--lib", "--all-features", "-p", name];
+    let mut command = run::cargo(&rustdoc);
     command.args(json).env("RUSTDOC", this).env(STAND_IN, "1");
     run::show(command, minutes(10))?;
     if path.is_file() {

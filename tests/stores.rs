@@ -1,6 +1,7 @@
 //! Stores: those that come with the crate keep the contracts that every store keeps, and sessions live
 //! through whatever a store, a process or a server does.
 
+mod backchannel;
 mod clocks;
 mod crash;
 mod ending;

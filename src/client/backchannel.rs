@@ -31,7 +31,7 @@ async fn log_out(
 ) -> Result<LogoutToken, Error> {
     let token = backchannel::read(content_type, body)?;
     let token = verified(core, &token).await?;
-    // BCL-9: each token counts once. Whoever has caught one can't use it again.
+    // BCL-8: each token counts once. Whoever has caught one can't use it again.
     let used = core.vault.key(RecordKind::Used, token.token_id());
     let life = token.remember_until().seconds_since(core.now()).max(1);
     let content = Content {
@@ -72,7 +72,7 @@ async fn verified(core: &Core, token: &str) -> Result<LogoutToken, Error> {
     }
 }
 
-/// BCL-10: the session of that `sid`; without one, all sessions of the user. None is fine.
+/// BCL-9: the session of that `sid`; without one, all sessions of the user. None is fine.
 async fn end_sessions(core: &Arc<Core>, token: &LogoutToken) -> Result<(), Error> {
     let tags = [
         token.session_id().map(by_session_id),

@@ -140,7 +140,9 @@ async fn call(
     };
     let method = Method::from_bytes(method.as_bytes())
         .map_err(|_| Failure::Usage("that is no HTTP method"))?;
-    let mut request = session.request(method, url);
+    let mut request = session
+        .request(method, url)
+        .header("accept", "application/json, */*;q=0.1");
     if let Some(body) = &arguments.body {
         if serde_json::from_str::<Value>(body).is_ok() {
             request = request.header("content-type", "application/json");

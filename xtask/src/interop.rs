@@ -62,6 +62,11 @@ const NEEDS: &[Need] = &[
         packages: &["chromium-driver"],
     },
     Need {
+        name: "tmux",
+        probe: ("tmux", &["-V"]),
+        packages: &["tmux"],
+    },
+    Need {
         name: "D-Bus",
         probe: ("dbus-run-session", &["--version"]),
         packages: &["dbus"],

@@ -4,6 +4,7 @@
 //! installs itself below `target/interop` the first time, starts on free ports of the loopback
 //! interface with a certificate of its own [`Pki`], and dies with the process that started it.
 //! [`Redis`] runs the `redis-server` of the system in the same way.
+//! [`Terminal`] is a terminal with a shell in it.
 //! [`SoftHsm`] is a PKCS#11 token in a folder.
 //! [`Browser`] is the user: it fills in their login and consent pages. [`Chromium`] is a real browser. [`Program`] is a program that
 //! logs the user in.
@@ -25,6 +26,7 @@ mod redis;
 mod registration;
 mod setup;
 mod softhsm;
+mod terminal;
 
 pub use browser::{Answer, Browser, User};
 pub use chromium::Chromium;
@@ -36,3 +38,4 @@ pub use program::{Program, Running};
 pub use redis::{Monitor, Redis};
 pub use registration::{REDIRECT_URI, Registration};
 pub use softhsm::SoftHsm;
+pub use terminal::Terminal;

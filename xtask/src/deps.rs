@@ -28,7 +28,8 @@ const PACKAGES: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "tests/interop",
-        &["tests/interop"],
+        // It runs the command line as a program of its own.
+        &["tests/interop", "examples/cli"],
         // The backend example's browser tests its replicas as well.
         &["tests/interop", "examples/backend/tests"],
     ),

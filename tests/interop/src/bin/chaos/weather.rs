@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -63,6 +64,8 @@ impl Report {
 pub(crate) struct Weather {
     server: TestServer,
     plan: Plan,
+    /// The plan as workers read it.
+    file: PathBuf,
     redis: Option<Redis>,
     dice: Dice,
     workers: Vec<Child>,
@@ -72,8 +75,8 @@ pub(crate) struct Weather {
 
 impl Weather {
     pub(crate) fn new(server: TestServer, plan: Plan, redis: Option<Redis>, seed: u64) -> Self {
-        plan.write();
         Self {
+            file: plan.write(),
             server,
             plan,
             redis,
@@ -97,7 +100,7 @@ impl Weather {
         let program = std::env::current_exe().expect("this program");
         let mut child = Command::new(program)
             .arg("worker")
-            .arg(self.plan.write())
+            .arg(&self.file)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use fapi_client::{
-    Algorithm, BoxFuture, Client, ClientAuth, Error, KeyError, KeySet, PublicJwk, Signature,
-    Signer, SoftwareKey,
+    Algorithm, BoxFuture, Client, ClientAuth, ConfigError, Error, KeyError, KeySet, PublicJwk,
+    Signature, Signer, SoftwareKey,
 };
 use fapi_testkit::{Endpoint, Nonces, Registration, Request, TestClock, TestServer};
 use serde_json::{Value, json};
@@ -246,6 +246,9 @@ async fn a_clock_that_is_off_costs_one_more_attempt() {
         assert_eq!(server.count(Endpoint::Par), attempts, "{offset}");
         match begun {
             Ok(_) if heals => {}
+            Err(Error::Config(ConfigError::Clock { seconds })) => {
+                assert_eq!((offset, seconds), (3600, 3600));
+            }
             Err(Error::Denied(denied)) if !heals => {
                 assert_eq!(denied.oauth_error().error(), "invalid_client");
                 assert_eq!(denied.oauth_error().status(), Some(401));

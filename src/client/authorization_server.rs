@@ -90,6 +90,7 @@ pub(crate) async fn send(core: &Core, call: Call<'_>) -> Result<Answer, Error> {
         match verdict {
             Verdict::Take => return Ok(Answer::new(call.endpoint, response)),
             Verdict::Again(cause) => again(core, call.endpoint, cause),
+            Verdict::ClockOff(seconds) => return Err(ConfigError::Clock { seconds }.into()),
             Verdict::Refuse(fault) => {
                 return Err(Violation::DpopNonce {
                     endpoint: call.endpoint,
@@ -129,6 +130,9 @@ fn learn_and_judge(
         status = response.status().as_u16(),
         "answered"
     );
+    let learned = core
+        .clock_offsets
+        .learn(origin, headers, signed, core.now());
     let seen = Seen {
         role: Role::AuthorizationServer,
         status: response.status(),
@@ -136,9 +140,8 @@ fn learn_and_judge(
         body: response.body(),
         proof: call.proof.is_some(),
         nonce: signed.nonce.as_deref(),
-        clock_moved: core
-            .clock_offsets
-            .learn(origin, headers, signed, core.now()),
+        clock_moved: learned.moved,
+        clock_beyond: learned.beyond,
     };
     judge(&seen, spent)
 }

@@ -202,6 +202,7 @@ impl Watch {
     }
 
     pub(crate) fn nonce_retried(&self, endpoint: Endpoint) {
+        tracing::debug!(endpoint = endpoint.name(), "nonce retried");
         let count = &self.inner.counts.nonces_retried;
         self.tell(count, Event::NonceRetried { endpoint });
     }

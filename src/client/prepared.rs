@@ -14,7 +14,7 @@ use super::refresh;
 use super::retry::{Cause, Role, Seen, Spent, Verdict, judge};
 use super::servers::Signed;
 use super::tokens::{Part, Usable};
-use crate::error::{Endpoint, Error, SignInAgain, Violation};
+use crate::error::{ConfigError, Endpoint, Error, SignInAgain, Violation};
 use crate::protocol::challenge;
 use crate::protocol::dpop::{self, PROOF_HEADER, Proof};
 use crate::protocol::uri::Origin;
@@ -186,6 +186,10 @@ impl Prepared {
         body: &[u8],
     ) -> Result<Next, Error> {
         let origin = Origin::of(&self.url);
+        let learned =
+            self.core
+                .clock_offsets
+                .learn(&origin, headers, &self.signed, self.core.now());
         let seen = Seen {
             role: Role::Resource,
             status,
@@ -193,12 +197,8 @@ impl Prepared {
             body,
             proof: true,
             nonce: self.signed.nonce.as_deref(),
-            clock_moved: self.core.clock_offsets.learn(
-                &origin,
-                headers,
-                &self.signed,
-                self.core.now(),
-            ),
+            clock_moved: learned.moved,
+            clock_beyond: learned.beyond,
         };
         let verdict = judge(&seen, &mut self.spent);
         let asked = (verdict == Verdict::Again(Cause::Nonce))
@@ -216,6 +216,7 @@ impl Prepared {
         }
         let cause = match verdict {
             Verdict::Take => return Ok(Next::Take),
+            Verdict::ClockOff(seconds) => return Err(ConfigError::Clock { seconds }.into()),
             Verdict::Refuse(fault) => {
                 return Err(Violation::DpopNonce {
                     endpoint: self.endpoint,

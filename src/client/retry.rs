@@ -72,6 +72,8 @@ pub(crate) struct Seen<'a> {
     /// Whether our clock offset is another one now, by the `Date` of this answer or of one that came
     /// meanwhile, than when the request was signed.
     pub(crate) clock_moved: bool,
+    /// How far the clocks differ, in seconds, where that is more than is made up for.
+    pub(crate) clock_beyond: Option<i64>,
 }
 
 /// What to do with an answer.
@@ -83,6 +85,9 @@ pub(crate) enum Verdict {
     Again(Cause),
     /// The server wants a nonce in a way that no honest server does.
     Refuse(NonceFault),
+    /// The server refused our times, and our clock is off by so many seconds, which is more than is made
+    /// up for.
+    ClockOff(i64),
 }
 
 /// Judges an answer, and takes the retry that it grants.
@@ -105,6 +110,9 @@ pub(crate) fn judge(seen: &Seen<'_>, spent: &mut Spent) -> Verdict {
         || (seen.role == Role::AuthorizationServer && says("invalid_client"));
     if times_refused && seen.clock_moved && spent.take(Cause::Clock) {
         return Verdict::Again(Cause::Clock);
+    }
+    if times_refused && let Some(seconds) = seen.clock_beyond {
+        return Verdict::ClockOff(seconds);
     }
     if seen.role == Role::Resource && seen.status == StatusCode::UNAUTHORIZED {
         return token(&challenges, spent);

@@ -97,9 +97,9 @@ impl ClockOffsets {
         offsets.get(origin).copied().unwrap_or(0)
     }
 
-    /// Learns from the `Date` of an answer to a request that was signed at `sent_at`; whether the
-    /// offset is another one now than that which the request was signed with. Of several requests
-    /// that were refused at once, all are told so.
+    /// Learns from the `Date` of an answer to a request: whether the offset is another one now than that
+    /// which the request was signed with, and how far the clocks differ where that is more than is made up
+    /// for. Of several requests that were refused at once, all are told so.
     ///
     /// The server wrote the date between the two times. What fits in between, such as a body that came
     /// slowly, is no error of a clock.
@@ -109,23 +109,34 @@ impl ClockOffsets {
         headers: &HeaderMap,
         signed: &Signed,
         now: Timestamp,
-    ) -> bool {
+    ) -> Learned {
         let Some(date) = date_of(headers) else {
-            return false;
+            return Learned::default();
         };
         let least = date.seconds_since(now.max(signed.at));
         let most = date.seconds_since(signed.at);
         let mut offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
         let known = offsets.entry(origin.clone()).or_insert(0);
-        let seen = (*known)
-            .clamp(least, most)
-            .clamp(-CLOCK_OFFSET_LIMIT, CLOCK_OFFSET_LIMIT);
+        let differs = (*known).clamp(least, most);
+        let seen = differs.clamp(-CLOCK_OFFSET_LIMIT, CLOCK_OFFSET_LIMIT);
         if seen.saturating_sub(*known).abs() > CLOCK_OFFSET_FLOOR {
             *known = seen;
-            self.watch.clock_offset(origin.as_str(), seen);
+            self.watch.clock_offset(origin.as_str(), differs);
         }
-        known.saturating_sub(signed.offset).abs() > CLOCK_OFFSET_FLOOR
+        Learned {
+            moved: known.saturating_sub(signed.offset).abs() > CLOCK_OFFSET_FLOOR,
+            beyond: (differs != seen).then_some(differs),
+        }
     }
+}
+
+/// What an answer taught of the server's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Learned {
+    /// Whether the offset is another one than that which the request was signed with.
+    pub(crate) moved: bool,
+    /// How far the clocks differ, in seconds, where that is more than is made up for.
+    pub(crate) beyond: Option<i64>,
 }
 
 /// The date of an answer that comes from the server itself and from no cache.
@@ -195,7 +206,7 @@ mod tests {
         let server = origin("https://as.example");
         let learn = |ahead: i64| {
             let signed = signed(ahead, offsets.offset(&server));
-            offsets.learn(&server, &dated(), &signed, signed.at)
+            offsets.learn(&server, &dated(), &signed, signed.at).moved
         };
         for (ahead, moved, offset) in [
             (5, false, 0),
@@ -218,9 +229,13 @@ mod tests {
         let offsets = ClockOffsets::default();
         let server = origin("https://as.example");
         for _ in 0..2 {
-            assert!(offsets.learn(&server, &dated(), &signed(300, 0), signed(300, 0).at));
+            let learned = offsets.learn(&server, &dated(), &signed(300, 0), signed(300, 0).at);
+            assert_eq!((learned.moved, learned.beyond), (true, None));
         }
-        assert!(!offsets.learn(&server, &dated(), &signed(300, 300), signed(300, 0).at));
+        let learned = offsets.learn(&server, &dated(), &signed(300, 300), signed(300, 0).at);
+        assert_eq!(learned, Learned::default());
+        let learned = offsets.learn(&server, &dated(), &signed(3_600, 300), signed(3_600, 0).at);
+        assert_eq!((learned.moved, learned.beyond), (true, Some(3_600)));
     }
 
     /// SP-5.3.3.1-N1: an answer that took a minute does not make the clocks differ by a minute.
@@ -229,15 +244,19 @@ mod tests {
         let offsets = ClockOffsets::default();
         let server = origin("https://as.example");
         let late = Timestamp::from_seconds(DATE + 60);
-        assert!(!offsets.learn(&server, &dated(), &signed(1, 0), late));
+        assert!(!offsets.learn(&server, &dated(), &signed(1, 0), late).moved);
         assert_eq!(offsets.offset(&server), 0);
         // 300 ahead when it was sent, 240 when it came: the least change that explains it.
-        assert!(offsets.learn(
-            &server,
-            &dated(),
-            &signed(300, 0),
-            Timestamp::from_seconds(DATE - 240)
-        ));
+        assert!(
+            offsets
+                .learn(
+                    &server,
+                    &dated(),
+                    &signed(300, 0),
+                    Timestamp::from_seconds(DATE - 240)
+                )
+                .moved
+        );
         assert_eq!(offsets.offset(&server), 240);
     }
 
@@ -248,7 +267,10 @@ mod tests {
         let cached = headers(&[("date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("age", "60")]);
         let server = origin("https://as.example");
         let now = Timestamp::from_seconds(0);
-        assert!(!offsets.learn(&server, &cached, &signed(DATE, 0), now));
+        assert_eq!(
+            offsets.learn(&server, &cached, &signed(DATE, 0), now),
+            Learned::default()
+        );
         assert_eq!(offsets.offset(&server), 0);
     }
 }

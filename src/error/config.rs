@@ -139,6 +139,15 @@ pub enum ConfigError {
     /// The transport can't be built.
     #[error("the transport can't be built: {0}")]
     Transport(String),
+    /// The server refused our times, and its clock differs from this device's by more than is made up for
+    /// (10 minutes). Nothing is lost: set the clock and try again.
+    #[error(
+        "this device's clock differs from the server's by {seconds} s, more than is made up for: set it, then try again"
+    )]
+    Clock {
+        /// How far the server's clock is ahead of this device's, in seconds; behind it, if negative.
+        seconds: i64,
+    },
     /// The call needs a tokio runtime and found none.
     #[error("this call needs a running tokio runtime")]
     NoRuntime,
@@ -181,6 +190,7 @@ impl ConfigError {
             Self::Preflight(_) => "config.preflight",
             Self::Key(error) => error.code(),
             Self::Transport(_) => "config.transport",
+            Self::Clock { .. } => "config.clock",
             Self::NoRuntime => "config.no_runtime",
         }
     }

@@ -59,7 +59,9 @@ pub enum StoreError {
         reason: &'static str,
     },
     /// What is there was not written by this crate.
-    #[error("the record was not written by fapi-client; it is left as it is")]
+    #[error(
+        "the record was not written by fapi-client; it is left as it is: name another folder or prefix"
+    )]
     Foreign,
     /// What is there ends too early.
     #[error("the record ends too early; it is left as it is, and the user has to sign in")]
@@ -68,14 +70,18 @@ pub enum StoreError {
     #[error("the record has format {0}, which this version does not know; use a newer fapi-client")]
     UnknownFormat(u8),
     /// What is there was sealed with a key that is not among those given.
-    #[error("the record is sealed with the key {0:?}, which is not among the sealing keys")]
+    #[error(
+        "the record is sealed with the key {0:?}, which is not among the sealing keys: add it with and_former, or the user signs in again"
+    )]
     UnknownSealingKey(String),
     /// What is there was altered, moved from another record's place, or sealed with another key of the
     /// same id.
-    #[error("the record was altered, moved, or sealed with another key of that id")]
+    #[error(
+        "the record was altered, moved, or sealed with another key of that id: find out who writes to the store; the user has to sign in"
+    )]
     NotAuthentic,
     /// What is there can be opened and not be understood.
-    #[error("the record can't be read: {0}")]
+    #[error("the record can't be read ({0}); the user has to sign in")]
     Malformed(&'static str),
     /// A sealing key is 32 bytes.
     #[error("a sealing key is 32 bytes, or 43 characters of base64url")]
@@ -84,7 +90,9 @@ pub enum StoreError {
     #[error("the id of a sealing key is 1 to 64 letters, digits, '-', '_' and '.'")]
     SealingKeyId,
     /// The passphrase is not the one that the store was made with.
-    #[error("the passphrase is not the one that this store was made with")]
+    #[error(
+        "the passphrase is not the one that this store was made with: try again, or begin with an empty folder and sign in"
+    )]
     Passphrase,
     /// The operating system gave no randomness.
     #[error("the operating system gave no randomness")]

@@ -1,6 +1,6 @@
 //! A clock that is wrong, and a server that says so.
 
-use fapi_client::{Denied, Error};
+use fapi_client::{ConfigError, Denied, Error};
 use fapi_testkit::{Answer, Endpoint, Nonces, TestClock, TestServer};
 
 use super::{Place, Ready, assert_repeated};
@@ -80,10 +80,11 @@ async fn an_offset_beyond_ten_minutes_is_refused() {
         let mut ready = ready(Place::Par, &server).await;
         server.set_clock_offset(offset);
         let error = ready.act(&server).await.unwrap_err();
-        let Error::Denied(Denied::Server(refusal)) = &error else {
-            panic!("{error:?}");
-        };
-        assert_eq!(refusal.error(), "invalid_client");
+        let seconds = offset;
+        assert_eq!(
+            common::config(&error),
+            Some(&ConfigError::Clock { seconds })
+        );
         assert_eq!(times(&server, Endpoint::Par), [0, believed]);
         assert_eq!(server.requests().len(), 2);
     }

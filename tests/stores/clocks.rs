@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fapi_client::{Denied, Error};
+use fapi_client::{ConfigError, Event};
 use fapi_testkit::{Endpoint, TestClock};
 
 use super::world::{World, lenient, strict};
@@ -11,7 +11,7 @@ use crate::common;
 const NOW: i64 = 1_800_000_000;
 
 /// Lessons 4 (3), OP-5: a device whose clock is set back or ahead by an hour, which is more than is
-/// corrected: the server's refusal is handed up, no session ends, and everything works when the clock is right
+/// corrected: the error says by how much and what to do, no session ends, and everything works when the clock is right
 /// again.
 #[tokio::test]
 async fn a_clock_that_jumps_loses_nothing() {
@@ -22,11 +22,16 @@ async fn a_clock_that_jumps_loses_nothing() {
         let client = builder.build().await.unwrap();
         let session = world.session(&client).await;
         clock.set(NOW + jump);
+        let mut events = client.events();
         let error = session.refresh().await.unwrap_err();
-        let Error::Denied(Denied::Server(refusal)) = &error else {
-            panic!("{error:?}");
-        };
-        assert_eq!(refusal.error(), "invalid_client");
+        let (origin, seconds) = (world.server.issuer().to_owned(), -jump);
+        let said = ConfigError::Clock { seconds };
+        assert_eq!(common::config(&error), Some(&said));
+        assert!(said.to_string().contains("set it"));
+        assert_eq!(
+            events.next().await,
+            Some(Event::ClockOffset { origin, seconds })
+        );
         assert_eq!(client.counters().sessions_ended, 0);
         client.session(session.id()).await.unwrap();
 

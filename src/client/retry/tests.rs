@@ -17,6 +17,7 @@ struct Answer {
     body: &'static str,
     proof: bool,
     clock_moved: bool,
+    clock_beyond: Option<i64>,
 }
 
 impl Answer {
@@ -29,6 +30,7 @@ impl Answer {
             body: "",
             proof: true,
             clock_moved: false,
+            clock_beyond: None,
         }
     }
 
@@ -52,6 +54,7 @@ impl Answer {
                 proof: self.proof,
                 nonce: self.proof.then_some("old"),
                 clock_moved: self.clock_moved,
+                clock_beyond: self.clock_beyond,
             },
             spent,
         )
@@ -144,6 +147,24 @@ fn a_nonce_is_worth_one_retry() {
     );
     answer.proof = false;
     assert_eq!(answer.judged(&mut Spent::default()), Verdict::Take);
+}
+
+/// ERR-6, ERR-9, OP-5: times that were refused though all was made up for that may be: the clock is off.
+#[test]
+fn times_that_can_not_be_made_up_for_are_told() {
+    let mut answer = Answer::of(Role::AuthorizationServer, 400);
+    answer.body = r#"{"error":"invalid_client"}"#;
+    answer.clock_beyond = Some(3_600);
+    let mut spent = Spent::default();
+    assert_eq!(answer.judged(&mut spent), Verdict::ClockOff(3_600));
+    // The retry that may help goes first.
+    answer.clock_moved = true;
+    let again = Verdict::Again(Cause::Clock);
+    assert_eq!(answer.judged(&mut spent), again);
+    assert_eq!(answer.judged(&mut spent), Verdict::ClockOff(3_600));
+    // Any other refusal is what it says.
+    answer.body = r#"{"error":"invalid_grant"}"#;
+    assert_eq!(answer.judged(&mut spent), Verdict::Take);
 }
 
 /// ERR-6, ERR-9: times that were refused are worth a retry where the clock was wrong.
@@ -279,6 +300,7 @@ impl Numbers {
             ]),
             proof,
             clock_moved: self.of(&[true, false]),
+            clock_beyond: self.of(&[None, Some(3_600)]),
         }
     }
 }
@@ -298,6 +320,10 @@ fn no_sequence_of_answers_makes_a_loop() {
             let answer = numbers.answer(role, proof);
             match answer.judged(&mut spent) {
                 Verdict::Take => break,
+                Verdict::ClockOff(_) => {
+                    assert!(answer.clock_beyond.is_some(), "{answer:?}");
+                    break;
+                }
                 Verdict::Refuse(_) => {
                     assert!(proof, "{answer:?}");
                     break;

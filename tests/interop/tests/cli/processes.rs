@@ -118,7 +118,7 @@ impl Bench {
                     let found = bytes
                         .windows(secret.len())
                         .any(|part| part == secret.as_bytes());
-                    assert!(!found, "{:?}", entry.path());
+                    assert!(!found, "{}", entry.path().display());
                 }
             }
         }

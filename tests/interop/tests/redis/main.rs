@@ -1,8 +1,11 @@
 //! The Redis store against `redis-server`.
 
 mod contracts;
+mod failover;
+mod program;
 mod replicas;
 mod secrecy;
+mod sessions;
 mod space;
 mod weather;
 

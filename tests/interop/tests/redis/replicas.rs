@@ -2,44 +2,16 @@
 
 use std::time::Duration;
 
+use fapi_client::StoreError;
 use fapi_client::store::{
     Locks, RecordKey, RecordKind, Records, RedisStore, SealingKey, SealingKeys, Stores,
     TransactionKey, Transactions,
 };
-use fapi_client::{
-    Client, ClientAuth, ClientBuilder, Clock, HttpsTransport, KeySet, SoftwareKey, StoreError,
-    Timestamp,
-};
 use fapi_interop::Redis;
-use fapi_testkit::{Registration, TestClock, TestServer};
+use fapi_testkit::TestServer;
 
+use crate::program::{register, replica};
 use crate::{builder, connect, digest, key, record, replacing};
-
-const REDIRECT_URI: &str = "https://app.example/callback";
-
-struct SharedClock(TestClock);
-
-impl Clock for SharedClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_seconds(self.0.now())
-    }
-}
-
-fn replica(server: &TestServer, keys: &KeySet, stores: Stores) -> ClientBuilder {
-    let https = HttpsTransport::builder()
-        .only_root_certificates(server.ca_pem())
-        .unwrap()
-        .no_proxy()
-        .build()
-        .unwrap();
-    Client::builder(server.issuer(), "client-id")
-        .redirect_uri(REDIRECT_URI)
-        .authenticate_with(ClientAuth::private_key_jwt(keys.clone()))
-        .api(server.api())
-        .transport(https)
-        .clock(SharedClock(server.clock().clone()))
-        .stores(stores)
-}
 
 /// A login that one replica began is finished by another, and a third uses the session, which a fourth
 /// refreshes. Of all this Redis sees nothing in clear: no token, no key, no code, not who the user is, and
@@ -47,12 +19,7 @@ fn replica(server: &TestServer, keys: &KeySet, stores: Stores) -> ClientBuilder 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_share_logins_and_sessions_in_secret() {
     let (redis, server) = (Redis::start(), TestServer::start().await);
-    let keys = KeySet::new(SoftwareKey::generate_es256().unwrap());
-    server.register(
-        Registration::new("client-id")
-            .jwks(keys.jwks())
-            .redirect_uri(REDIRECT_URI),
-    );
+    let keys = register(&server);
     let sealing = SealingKeys::new(SealingKey::generate("k1").unwrap());
     let monitor = redis.monitor();
     let mut clients = Vec::new();

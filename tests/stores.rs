@@ -18,5 +18,7 @@ mod races;
 mod replicas;
 mod sealing;
 mod services;
+mod to_the_end;
+mod turns;
 mod weather;
 mod world;

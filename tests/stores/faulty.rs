@@ -1,6 +1,6 @@
 //! A store that fails on command.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -48,6 +48,7 @@ pub struct Faulty {
     plans: Mutex<Vec<(Op, Way)>>,
     calls: watch::Sender<Vec<Op>>,
     open_locks: AtomicBool,
+    lost: Arc<AtomicUsize>,
     seen: Mutex<Seen>,
 }
 
@@ -111,6 +112,11 @@ impl Faulty {
     /// Locks exclude nobody from now on; their fences still grow.
     pub fn open_locks(&self) {
         self.open_locks.store(true, Ordering::SeqCst);
+    }
+
+    /// So many locks are found to be lost when they are renewed.
+    pub fn lose_leases(&self, count: usize) {
+        self.lost.store(count, Ordering::SeqCst);
     }
 
     pub fn count(&self, op: Op) -> usize {
@@ -313,11 +319,38 @@ impl Lease for Open {
     }
 
     fn renew(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async { Err(StoreError::LeaseLost) })
+        Box::pin(async { Ok(()) })
     }
 
     fn release(self: Box<Self>) -> BoxFuture<'static, Result<(), StoreError>> {
         Box::pin(async { Ok(()) })
+    }
+}
+
+/// A lock that is lost on command.
+struct Losing {
+    inner: Box<dyn Lease>,
+    lost: Arc<AtomicUsize>,
+}
+
+impl Lease for Losing {
+    fn fence(&self) -> u64 {
+        self.inner.fence()
+    }
+
+    fn renew(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        let less = |lost: usize| lost.checked_sub(1);
+        if (self.lost)
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less)
+            .is_ok()
+        {
+            return Box::pin(async { Err(StoreError::LeaseLost) });
+        }
+        self.inner.renew()
+    }
+
+    fn release(self: Box<Self>) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.inner.release()
     }
 }
 
@@ -333,6 +366,11 @@ impl Locks for Faulty {
             let open = async move { Ok(Box::new(Open(fence)) as Box<dyn Lease>) };
             return Box::pin(self.call(Op::Acquire, open));
         }
-        Box::pin(self.call(Op::Acquire, self.inner.acquire(name, lease, patience)))
+        let held = async move {
+            let inner = self.inner.acquire(name, lease, patience).await?;
+            let lost = self.lost.clone();
+            Ok(Box::new(Losing { inner, lost }) as Box<dyn Lease>)
+        };
+        Box::pin(self.call(Op::Acquire, held))
     }
 }

@@ -11,6 +11,7 @@ use fapi_testkit::{Answer, Endpoint, TestServer};
 use sha2::Digest as _;
 
 use super::faulty::{Faulty, Op};
+use super::loaded::holds;
 use super::world::{World, sign_in_again, strict};
 use crate::common;
 
@@ -84,7 +85,7 @@ async fn a_key_lives_as_long_as_its_session() {
     two.logout().await.unwrap();
     assert_eq!(safe.count().await, (0, 0));
     // No session's record holds a key.
-    assert!(!safe.store.dump().contains("PRIVATE"));
+    assert!(!holds(&safe.store.dump(), b"PRIVATE"));
 }
 
 /// Design (Sessions): a login that comes to nothing leaves no key behind: denied, refused, not begun, not

@@ -34,38 +34,43 @@ pub(crate) fn noting(provider: CryptoProvider) -> Crypto {
     }))
 }
 
-/// The private half of the P-256 key of that thumbprint, in all forms that it might be written in: the number
-/// `d` as bytes, as JWK has it and in hexadecimal, and the whole key as PKCS#8 has it.
+/// The private half of the P-256 key of that thumbprint, in all [`forms`].
 pub(crate) fn private_half(thumbprint: &str) -> Vec<Vec<u8>> {
     let loaded = LOADED.lock().unwrap().clone();
-    let found = loaded.iter().find_map(|pkcs8| {
-        let d = number(pkcs8)?;
-        let (x, y) = pkcs8.last_chunk::<64>()?.split_at(32);
-        let [x, y, d] = [x, y, &d[..]].map(Base64UrlUnpadded::encode_string);
+    let is_it = |pkcs8: &&Vec<u8>| {
+        let (x, y) = pkcs8.last_chunk::<64>().unwrap().split_at(32);
+        let [x, y, d] = [x, y, &number(pkcs8)].map(Base64UrlUnpadded::encode_string);
         let jwk = serde_json::json!({"kty": "EC", "crv": "P-256", "x": x, "y": y, "d": d});
-        let key = SoftwareKey::from_jwk(&jwk.to_string()).ok()?;
-        let is_it = key.public_jwk().thumbprint() == thumbprint;
-        is_it.then(|| (number(pkcs8).unwrap(), pkcs8.clone()))
-    });
-    let (d, pkcs8) = found.expect("the key was loaded");
+        let key = SoftwareKey::from_jwk(&jwk.to_string()).unwrap();
+        key.public_jwk().thumbprint() == thumbprint
+    };
+    forms(loaded.iter().find(is_it).expect("the key was loaded"))
+}
+
+/// What a private key might be written as: the number `d` as bytes, as JWK has it, in base64 and in
+/// hexadecimal; and PKCS#8, whole and as the lines of PEM.
+pub(crate) fn forms(pkcs8: &[u8]) -> Vec<Vec<u8>> {
+    let d = number(pkcs8);
     let hex: String = d.iter().map(|byte| format!("{byte:02x}")).collect();
-    vec![
+    let pem = Base64::encode_string(pkcs8);
+    let lines = pem.as_bytes().chunks_exact(64).map(<[u8]>::to_vec);
+    let mut forms = vec![
         d.to_vec(),
         Base64UrlUnpadded::encode_string(&d).into_bytes(),
         Base64::encode_string(&d).into_bytes(),
         hex.into_bytes(),
-        Base64::encode_string(&pkcs8).into_bytes(),
-        pkcs8,
-    ]
+        pkcs8.to_vec(),
+    ];
+    forms.extend(lines);
+    forms
 }
 
 /// The `privateKey` of an ECPrivateKey (RFC 5915).
-fn number(pkcs8: &[u8]) -> Option<[u8; 32]> {
+fn number(pkcs8: &[u8]) -> [u8; 32] {
     let before = [0x02, 0x01, 0x01, 0x04, 0x20];
-    let at = pkcs8
-        .windows(before.len())
-        .position(|part| part == before)?;
-    pkcs8.get(at + before.len()..)?.first_chunk().copied()
+    let at = pkcs8.windows(before.len()).position(|part| part == before);
+    let rest = &pkcs8[at.expect("a P-256 key") + before.len()..];
+    *rest.first_chunk().expect("a whole key")
 }
 
 /// Whether these bytes are anywhere in those.

@@ -1,7 +1,7 @@
 //! What is in a store: nothing that can be read, moved or altered.
 
 use fapi_client::store::{RecordKind, SealingKey, SealingKeys, Transactions};
-use fapi_client::{Crypto, Event, StoreError, Stores, Violation};
+use fapi_client::{Crypto, Event, SoftwareKey, StoreError, Stores, Violation};
 use fapi_testkit::Endpoint;
 use std::time::Duration;
 
@@ -163,6 +163,21 @@ fn noting() -> Crypto {
     #[cfg(not(feature = "aws-lc"))]
     let provider = rustls::crypto::ring::default_provider();
     loaded::noting(provider)
+}
+
+/// What is searched for would be found: a key as PEM has it, with its lines apart as in JSON, and its number.
+#[test]
+fn a_private_key_in_clear_is_found() {
+    let key = SoftwareKey::generate_es256_with(&noting()).unwrap();
+    let forms = loaded::private_half(&key.public_jwk().thumbprint());
+    let pem = key.to_pkcs8_pem().unwrap();
+    let found = |text: &[u8]| forms.iter().any(|form| loaded::holds(text, form));
+    assert!(found(pem.as_bytes()));
+    assert!(found(serde_json::to_string(&*pem).unwrap().as_bytes()));
+    for form in &forms[..4] {
+        assert!(found(&[b"{\"d\":\"", &form[..], b"\"}"].concat()));
+    }
+    assert!(!found(key.public_jwk().to_json().to_string().as_bytes()));
 }
 
 /// The life of a session: a login, calls, refreshes, and a logout that the server can't be told of at first.

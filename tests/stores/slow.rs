@@ -131,7 +131,7 @@ async fn a_logout_overtakes_a_refresh_that_waits() {
     }
 }
 
-/// ERR-11: whoever goes away while the store is looking for the login has used nothing up: the same callback
+/// SEC-6.4: whoever goes away while the store is looking for the login has used nothing up: the same callback
 /// finishes it, and the code goes out once.
 #[tokio::test]
 async fn a_login_waits_for_the_store() {

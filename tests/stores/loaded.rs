@@ -51,18 +51,24 @@ pub(crate) fn private_half(thumbprint: &str) -> Vec<Vec<u8>> {
 /// hexadecimal; and PKCS#8, whole and as the lines of PEM.
 pub(crate) fn forms(pkcs8: &[u8]) -> Vec<Vec<u8>> {
     let d = number(pkcs8);
-    let hex: String = d.iter().map(|byte| format!("{byte:02x}")).collect();
     let pem = Base64::encode_string(pkcs8);
     let lines = pem.as_bytes().chunks_exact(64).map(<[u8]>::to_vec);
     let mut forms = vec![
         d.to_vec(),
         Base64UrlUnpadded::encode_string(&d).into_bytes(),
         Base64::encode_string(&d).into_bytes(),
-        hex.into_bytes(),
+        hexadecimal(&d),
         pkcs8.to_vec(),
     ];
     forms.extend(lines);
     forms
+}
+
+fn hexadecimal(bytes: &[u8]) -> Vec<u8> {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits
+        .map(|digit| b"0123456789abcdef"[usize::from(digit)])
+        .collect()
 }
 
 /// The `privateKey` of an ECPrivateKey (RFC 5915).

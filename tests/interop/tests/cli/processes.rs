@@ -135,7 +135,7 @@ impl Bench {
                 }
                 let bytes = fs::read(entry.path()).unwrap_or_default();
                 for secret in &secrets {
-                    assert!(!loaded::holds(&bytes, secret), "{:?}", entry.path());
+                    assert!(!loaded::holds(&bytes, secret), "{}", entry.path().display());
                 }
             }
         }

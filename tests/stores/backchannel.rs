@@ -120,6 +120,8 @@ async fn a_store_that_fails_lets_the_server_repeat() {
 /// BCL-2 to BCL-7, BCL-10, SEC-xjwt: whatever is no logout token of this server's ends nothing.
 #[tokio::test]
 async fn what_is_no_logout_token_ends_nothing() {
+    type Mutate = fn(&mut serde_json::Map<String, serde_json::Value>);
+
     let world = World::start(lenient()).await;
     let (one, _) = world.two().await;
     let good = token(&world, true, true);
@@ -151,7 +153,6 @@ async fn what_is_no_logout_token_ends_nothing() {
             ..
         })
     ));
-    type Mutate = fn(&mut serde_json::Map<String, serde_json::Value>);
     let rows: [(Mutate, JwtFault); 4] = [
         (
             |claims| drop(claims.insert("nonce".into(), json!("n"))),

@@ -10,7 +10,7 @@ use crate::common;
 
 const NOW: i64 = 1_800_000_000;
 
-/// Lessons 4 (3), OP-5: a device whose clock is set back or ahead by an hour, which is more than is
+/// SES-13, OP-5: a device whose clock is set back or ahead by an hour, which is more than is
 /// corrected: the error says by how much and what to do, no session ends, and everything works when the clock is right
 /// again.
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::faulty::Op;
 use super::world::{World, lenient, strict};
 use crate::{common, secrets};
 
-/// Design (Sessions): a session's life is told in order, to all who listen, and counted.
+/// SES-11: a session's life is told in order, to all who listen, and counted.
 #[tokio::test]
 async fn a_sessions_life_is_told() {
     let world = World::start(strict()).await;

@@ -57,7 +57,7 @@ impl Safe {
     }
 }
 
-/// Design (Sessions, Keys), SEC-6.3: every login makes a key of its own, which stays while its session does
+/// SES-7, SEC-6.3: every login makes a key of its own, which stays while its session does
 /// and serves it after a restart; logout deletes it.
 #[tokio::test]
 async fn a_key_lives_as_long_as_its_session() {
@@ -88,7 +88,7 @@ async fn a_key_lives_as_long_as_its_session() {
     assert!(!holds(&safe.store.dump(), b"PRIVATE"));
 }
 
-/// Design (Sessions): a login that comes to nothing leaves no key behind: denied, refused, not begun, not
+/// SES-6: a login that comes to nothing leaves no key behind: denied, refused, not begun, not
 /// kept, abandoned.
 #[tokio::test]
 async fn a_login_that_comes_to_nothing_leaves_no_key() {
@@ -146,7 +146,7 @@ async fn a_login_that_comes_to_nothing_leaves_no_key() {
     assert_eq!(client.counters().store_failures, 1, "being full is none");
 }
 
-/// Design (Sessions, Keys): the key of a session that is over goes with it; one that the server has yet to hear
+/// SES-7: the key of a session that is over goes with it; one that the server has yet to hear
 /// of keeps its key until then, for the proof.
 #[tokio::test]
 async fn the_key_of_a_session_that_is_over_is_deleted() {
@@ -193,7 +193,7 @@ async fn restored(client: &Client, session: &Session) -> Error {
     client.session(session.id()).await.unwrap_err()
 }
 
-/// Design (Sessions), lessons 1 (10): at restore a key that is gone, or is another one, is an error of its
+/// SES-7: at restore a key that is gone, or is another one, is an error of its
 /// own, and the record is left for the day that the key is back; a key store that does not answer loses
 /// nothing.
 #[tokio::test]

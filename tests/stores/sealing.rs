@@ -10,7 +10,7 @@ use super::loaded;
 use super::world::{World, lenient, store_error, strict};
 use crate::common;
 
-/// Design (Sessions), SEC-6.7: a session's record that was put in another one's place opens neither. Both are
+/// SES-8, SEC-6.7: a session's record that was put in another one's place opens neither. Both are
 /// told of, left as they are, and passed over in lists.
 #[tokio::test]
 async fn a_record_that_was_moved_is_refused() {
@@ -45,7 +45,7 @@ async fn a_record_that_was_moved_is_refused() {
     assert_eq!(world.server.requests().len(), 1);
 }
 
-/// Design (Sessions): what can't be opened is a typed error that says what to do, and is left as it is;
+/// SES-8: what can't be opened is a typed error that says what to do, and is left as it is;
 /// a session that is at hand neither refreshes over it nor ends.
 #[tokio::test]
 async fn records_that_can_not_be_opened_are_left_alone() {
@@ -85,7 +85,7 @@ async fn records_that_can_not_be_opened_are_left_alone() {
     world.nothing_twice();
 }
 
-/// Design (Sessions): sealing keys change while sessions live. A process that has the former one opens and
+/// SES-8: sealing keys change while sessions live. A process that has the former one opens and
 /// seals anew; one that lacks the new one says which it lacks.
 #[tokio::test]
 async fn sealing_keys_change() {

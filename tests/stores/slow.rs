@@ -30,7 +30,7 @@ async fn goes_away<T: std::fmt::Debug>(caller: JoinHandle<T>) {
     assert!(caller.await.unwrap_err().is_cancelled());
 }
 
-/// Design (Sessions): while the store is slow, nothing is sent that is not noted, and whoever has a living
+/// SES-3, SES-12: while the store is slow, nothing is sent that is not noted, and whoever has a living
 /// token does not wait. Who began the refresh may go away; who waits for it gets it, and it is one.
 #[tokio::test]
 async fn a_slow_store_stops_nobody_whose_token_lives() {
@@ -62,7 +62,7 @@ async fn a_slow_store_stops_nobody_whose_token_lives() {
     }
 }
 
-/// Design (Sessions): those whose token is dead wait for the store, before the request and after it; new
+/// SES-3: those whose token is dead wait for the store, before the request and after it; new
 /// tokens are seen by nobody before they are kept. All who wait may go away: the refresh comes to its end, and
 /// this process and another go on from it.
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn a_refresh_that_all_have_left_is_kept() {
     }
 }
 
-/// Design (Sessions): a logout does not wait for a refresh that the store holds up. That one then finds that
+/// SES-5: a logout does not wait for a refresh that the store holds up. That one then finds that
 /// the session has ended, and sends nothing.
 #[tokio::test]
 async fn a_logout_overtakes_a_refresh_that_waits() {
@@ -159,7 +159,7 @@ async fn a_login_waits_for_the_store() {
     }
 }
 
-/// Design (Sessions): a session is opened when the store answers, by all who wait for it, and is one: they
+/// SES-12: a session is opened when the store answers, by all who wait for it, and is one: they
 /// refresh once. Who went away takes nothing along.
 #[tokio::test]
 async fn a_session_is_opened_when_the_store_answers() {

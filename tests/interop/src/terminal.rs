@@ -75,14 +75,14 @@ impl Terminal {
     }
 
     /// Waits for the end of the program: what the screen shows, and the status.
+    #[must_use]
     pub fn ended(&self) -> (String, i32) {
-        let screen = self.until(|screen| {
+        self.until(|screen| {
             let last = screen
                 .lines()
                 .find_map(|line| line.strip_prefix("ended: "))?;
             Some((screen.to_owned(), last.trim().parse().ok()?))
-        });
-        screen
+        })
     }
 
     /// Waits until the screen has something.

@@ -61,7 +61,7 @@ fn public_half(server: &TestServer) -> Value {
     proof.header["jwk"].clone()
 }
 
-/// With a keyring: the session is there for the next process, and neither the files nor the keyring's own
+/// SEC-cred, SES-8: the session is there for the next process, and neither the files nor the keyring's own
 /// have anything in clear. What the keyring itself gives away is one sealing key: no token, no verifier, no
 /// private key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -260,8 +260,9 @@ async fn settle(core: &Core, cell: &Cell, known: &[Unrevoked]) -> Result<(), Sto
 
 /// Tells the server, in the background, of the sessions that it could not be told of.
 pub(crate) fn retry(core: &Arc<Core>) {
-    let again = core.clone();
+    let (again, busy) = (core.clone(), core.shared.background.begin());
     let job = || async move {
+        let _busy = busy;
         for cell in again.graveyard.take() {
             drop(job(&again, &cell).await);
         }

@@ -175,12 +175,13 @@ impl Faulty {
         lock(&self.seen).owners.clone()
     }
 
-    /// Everything that was ever kept, as text, with the names it was kept under.
-    pub fn dump(&self) -> String {
+    /// Everything that was ever kept, with the names it was kept under.
+    pub fn dump(&self) -> Vec<u8> {
         let seen = lock(&self.seen);
-        let bytes = seen.bytes.iter().map(|one| String::from_utf8_lossy(one));
         let names = format!("{:?} {:?}", seen.keys, seen.owners);
-        bytes.chain([names.into()]).collect::<Vec<_>>().join("\n")
+        let mut dump = seen.bytes.join(&b'\n');
+        dump.extend_from_slice(names.as_bytes());
+        dump
     }
 
     fn see(&self, key: &RecordKey, bytes: &[u8]) {

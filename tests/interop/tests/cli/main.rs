@@ -7,6 +7,14 @@
 )]
 
 mod keycloak;
+#[cfg(all(unix, not(target_os = "macos")))]
+mod keyring;
+#[path = "../../../stores/loaded.rs"]
+#[allow(
+    dead_code,
+    reason = "the keys of these tests are made by other processes"
+)]
+mod loaded;
 mod node_oidc_provider;
 mod processes;
 

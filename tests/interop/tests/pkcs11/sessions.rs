@@ -62,7 +62,7 @@ async fn until_inside(count: usize) {
     }
 }
 
-/// Design (Sessions, Keys): the key that the tokens are bound to is in the token. While that is out, nothing of
+/// SES-7: the key that the tokens are bound to is in the token. While that is out, nothing of
 /// the session goes out, the error is the key's, and the session has not ended, neither here nor for a
 /// process that opens it; when it is back, the session goes on. Logout deletes the key.
 #[test]
@@ -116,7 +116,7 @@ fn the_key_of_a_session() {
     });
 }
 
-/// Design (Sessions): a logout while the token is out ends the session all the same, and says that the server
+/// SES-5, SES-7: a logout while the token is out ends the session all the same, and says that the server
 /// could not be told; nothing goes out. When the token is back, the next login makes up for it, and the key
 /// is deleted.
 #[test]
@@ -145,7 +145,7 @@ fn a_logout_while_the_token_is_out() {
     });
 }
 
-/// Design (Sessions): another token was put in. Its keys are not the session's: that one has to sign in again
+/// SES-7: another token was put in. Its keys are not the session's: that one has to sign in again
 /// where it is opened, and a handle that is open says that its key is missing. Nothing goes out.
 #[test]
 fn another_token_in_its_place() {
@@ -176,7 +176,7 @@ fn another_token_in_its_place() {
     });
 }
 
-/// CA-1, design (Sessions): the key of the client's assertions is in the token. While that is out, no refresh
+/// CA-1: the key of the client's assertions is in the token. While that is out, no refresh
 /// and no revocation goes out, and the error is the key's; API calls with a living token do. When it is back,
 /// the session goes on, and the server is told of what it missed.
 #[test]

@@ -66,7 +66,7 @@ impl Pair {
     }
 }
 
-/// Design (Sessions): a failover while one process refreshes and another waits for its turn: neither notices.
+/// SES-2: a failover while one process refreshes and another waits for its turn: neither notices.
 /// The lock goes on in the new primary, and the other one finds what was refreshed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failover_in_mid_refresh() {
@@ -93,7 +93,7 @@ async fn a_failover_in_mid_refresh() {
     }
 }
 
-/// Design (Sessions): the new primary lacks what was written last: the note that a refresh is under way, and
+/// SES-3: the new primary lacks what was written last: the note that a refresh is under way, and
 /// the lock. The answer is kept all the same, and the next process goes on from it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failover_that_lost_the_note() {
@@ -120,7 +120,7 @@ async fn a_failover_that_lost_the_note() {
     }
 }
 
-/// SP-5.3.2.1-9: the same, and another process gets the lock that was lost, with the same refresh token: within
+/// SES-10, SP-5.3.2.1-9: the same, and another process gets the lock that was lost, with the same refresh token: within
 /// the server's retry window both are answered alike, and nothing is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failover_that_lost_the_lock() {

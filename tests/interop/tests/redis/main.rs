@@ -2,6 +2,8 @@
 
 mod contracts;
 mod failover;
+#[path = "../../../stores/loaded.rs"]
+mod loaded;
 mod program;
 mod replicas;
 mod secrecy;

@@ -18,7 +18,7 @@ async fn two(world: &World, redis: &Redis) -> (Process, Process) {
     world.two(connect(redis).await, connect(redis).await).await
 }
 
-/// Design (Sessions): Redis ends and comes back while one process refreshes and another waits for its turn.
+/// SES-2, SES-3: Redis ends and comes back while one process refreshes and another waits for its turn.
 /// The one that waits is told; the other's answer is kept, and both go on from it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_restarts_in_mid_refresh() {
@@ -47,7 +47,7 @@ async fn redis_restarts_in_mid_refresh() {
     }
 }
 
-/// Design (Sessions): the answer comes while Redis is away. The process that has it serves from it and says
+/// SES-3: the answer comes while Redis is away. The process that has it serves from it and says
 /// that the store fails; the other one is told by each call that needs the store, sends nothing, and its
 /// living token serves. When Redis is back, the tokens are written, and the other one goes on from them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -92,7 +92,7 @@ async fn the_answer_comes_while_redis_is_away() {
     }
 }
 
-/// Design (Sessions): while Redis is away no refresh goes out, since it can't be noted. A living token serves
+/// SES-3: while Redis is away no refresh goes out, since it can't be noted. A living token serves
 /// meanwhile; a dead one is the store's error, and nothing is sent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_goes_out_while_redis_is_away() {
@@ -171,7 +171,7 @@ async fn dies_together(
     then(&world, &a, &b).await;
 }
 
-/// Design (Sessions), SP-5.3.2.1-9: a process dies in mid-refresh, together with Redis: the next one takes the
+/// SES-4, SP-5.3.2.1-9: a process dies in mid-refresh, together with Redis: the next one takes the
 /// old refresh token once more. Nothing is lost where the server keeps its retry window, nor where the
 /// request had not arrived; where it had, without a window, the rotation is lost, and the session with it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

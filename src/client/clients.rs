@@ -101,7 +101,7 @@ impl Clients {
             let clients = clients.unwrap_or_else(PoisonError::into_inner);
             clients.values().map(|client| client.core.clone()).collect()
         };
-        finish::finish(cores, transaction.into(), callback.into()).await
+        finish::finish(&cores, transaction.into(), callback.into()).await
     }
 
     /// What happens inside, from now on, at all clients of the registry.

@@ -23,28 +23,22 @@ use crate::secret::{AuthorizationCode, TransactionHandle};
 /// Takes the login that a callback answers at one of these clients, redeems the code, checks what comes, and
 /// keeps the session.
 ///
-/// This goes on to its end though the caller goes away: a code is redeemed once. A session that nobody
-/// waits for any more is given back.
+/// Who goes away before the login is taken has used nothing up. From then on it goes to its end without
+/// them, since a code is redeemed once; a session that nobody waits for is given back.
 pub(crate) async fn finish(
-    cores: Vec<Arc<Core>>,
+    cores: &[Arc<Core>],
     handle: TransactionHandle,
     callback: Callback,
 ) -> Result<Session, Error> {
     let runtime = tokio::runtime::Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
-    let busy = cores.first().map(|core| core.shared.background.begin());
+    let (core, taken) = transactions::take(cores, &handle, &callback).await?;
+    let span = tracing::info_span!("fapi.finish_login", issuer = core.issuer().as_str());
     let (tell, told) = oneshot::channel();
-    let span = tracing::info_span!("fapi.finish_login", issuer = tracing::field::Empty);
+    let busy = core.shared.background.begin();
     let job = async move {
-        let outcome = match transactions::take(&cores, &handle, &callback).await {
-            Ok((core, taken)) => {
-                tracing::Span::current().record("issuer", core.issuer().as_str());
-                let cell = session_of(&core, taken).await;
-                cell.map(|cell| Unclaimed(Some((core, cell))))
-            }
-            Err(error) => Err(error),
-        };
+        let cell = session_of(&core, taken).await;
         // Where nobody waits, it comes back and is dropped.
-        drop(tell.send(outcome));
+        drop(tell.send(cell.map(|cell| Unclaimed(Some((core, cell))))));
         drop(busy);
     };
     runtime.spawn(job.instrument(span));

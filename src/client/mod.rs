@@ -101,8 +101,8 @@ impl Client {
     /// (the value of its cookie). `callback` is what arrived: the raw URL, query or form. A callback
     /// that does not hold uses nothing up; one that does is taken once.
     ///
-    /// Once begun, it goes on to its end even if the caller goes away (a browser that hangs up). A session
-    /// that nobody waits for then is logged out again.
+    /// Once the login is taken, this goes on to its end even if the caller goes away (a browser that hangs
+    /// up). A session that nobody waits for then is logged out again.
     ///
     /// # Errors
     /// [`Error::Violation`] for a callback, a token or an ID token that breaks a rule;
@@ -112,8 +112,8 @@ impl Client {
         transaction: impl Into<TransactionHandle>,
         callback: impl Into<Callback>,
     ) -> Result<Session, Error> {
-        let own = vec![self.core.clone()];
-        finish::finish(own, transaction.into(), callback.into()).await
+        let own = [self.core.clone()];
+        finish::finish(&own, transaction.into(), callback.into()).await
     }
 
     /// Gives up the logins that a browser has under way at this client: the user went away, or thought

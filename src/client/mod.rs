@@ -3,6 +3,7 @@
 mod api;
 mod authorization_server;
 mod backchannel;
+mod background;
 mod builder;
 mod cell;
 mod clients;
@@ -33,6 +34,7 @@ mod turn;
 mod vault;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -99,6 +101,9 @@ impl Client {
     /// (the value of its cookie). `callback` is what arrived: the raw URL, query or form. A callback
     /// that does not hold uses nothing up; one that does is taken once.
     ///
+    /// Once begun, it goes on to its end even if the caller goes away (a browser that hangs up). A session
+    /// that nobody waits for then is logged out again.
+    ///
     /// # Errors
     /// [`Error::Violation`] for a callback, a token or an ID token that breaks a rule;
     /// [`Error::Denied`] when the user or the server said no; [`Error::Transport`].
@@ -107,9 +112,8 @@ impl Client {
         transaction: impl Into<TransactionHandle>,
         callback: impl Into<Callback>,
     ) -> Result<Session, Error> {
-        let own = [self.core.clone()];
-        let (core, taken) = transactions::take(&own, &transaction.into(), &callback.into()).await?;
-        finish::finish(&core, taken).await
+        let own = vec![self.core.clone()];
+        finish::finish(own, transaction.into(), callback.into()).await
     }
 
     /// Gives up the logins that a browser has under way at this client: the user went away, or thought
@@ -220,6 +224,23 @@ impl Client {
         callback: impl Into<Callback>,
     ) -> Result<(), Error> {
         end_session::returned(&state.into(), &callback.into())
+    }
+
+    /// Waits until nothing is under way in the background any more, or `patience` is over: refreshes that
+    /// nobody waits for, tokens that the store has yet to take, logouts of which the server is being told.
+    /// Whether all of it came to its end.
+    ///
+    /// Call it before the program ends. A refresh that dies with it may leave the server with a rotation
+    /// that nobody knows of. Clients of a registry wait for one another.
+    ///
+    /// ```
+    /// # async fn end(client: &fapi_client::Client) {
+    /// client.settled(std::time::Duration::from_secs(30)).await;
+    /// # }
+    /// ```
+    pub async fn settled(&self, patience: Duration) -> bool {
+        let settled = self.core.shared.background.settled();
+        tokio::time::timeout(patience, settled).await.is_ok()
     }
 
     /// What happens inside, from now on: sessions that are renewed and that end, nonces, clocks, the

@@ -67,3 +67,22 @@ async fn all_clocks_jump_together() {
     assert_eq!(client.counters().sessions_ended, 0);
     world.nothing_twice();
 }
+
+/// OIDC-10, SES-13: a clock that is set back does not keep a key set that is out of date.
+#[tokio::test]
+async fn keys_are_fetched_anew_after_the_clock_was_set_back() {
+    let world = World::start(lenient()).await;
+    let client = world.client().await;
+    let log_in = || common::log_in_with(&client, &world.server, "alice");
+    log_in().await.unwrap();
+    let change = || {
+        world.server.rotate_keys();
+        world.server.retire_old_keys();
+    };
+    change();
+    log_in().await.unwrap();
+    world.server.clock().rewind(Duration::from_secs(3600));
+    world.advance(120);
+    change();
+    log_in().await.unwrap();
+}

@@ -1,6 +1,7 @@
 //! Keys of sessions in a key store, or one key for all.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fapi_client::store::{Digest, MemoryStore, RecordKind, Records, SealingKey, SealingKeys};
 use fapi_client::{
@@ -11,7 +12,8 @@ use fapi_testkit::{Answer, Endpoint, TestServer};
 use sha2::Digest as _;
 
 use super::faulty::{Faulty, Op};
-use super::world::{World, sign_in_again, strict};
+use super::loaded::holds;
+use super::world::{World, lenient, sign_in_again, strict};
 use crate::common;
 
 /// A world whose keys have a store of their own.
@@ -84,7 +86,7 @@ async fn a_key_lives_as_long_as_its_session() {
     two.logout().await.unwrap();
     assert_eq!(safe.count().await, (0, 0));
     // No session's record holds a key.
-    assert!(!safe.store.dump().contains("PRIVATE"));
+    assert!(!holds(&safe.store.dump(), b"PRIVATE"));
 }
 
 /// SES-6: a login that comes to nothing leaves no key behind: denied, refused, not begun, not
@@ -336,4 +338,19 @@ async fn two_servers_share_no_key() {
     let error = build(&two, key()).await.unwrap_err();
     assert!(matches!(error, Error::Config(ConfigError::SharedDpopKey)));
     build(&two, signer()).await.unwrap();
+}
+
+/// The longest life that a setting can name is one of fifteen minutes, for a login's key as well.
+#[tokio::test]
+async fn a_login_life_without_end() {
+    let world = World::start(lenient()).await;
+    let keys = SealedKeys::new(&world.stores(), "dpop");
+    let builder = world.builder().dpop_keys(keys);
+    let client = builder.login_life(Duration::MAX).build().await.unwrap();
+    client
+        .login()
+        .scope("openid accounts")
+        .start()
+        .await
+        .unwrap();
 }

@@ -8,6 +8,14 @@
 
 mod asked;
 mod keycloak;
+#[cfg(all(unix, not(target_os = "macos")))]
+mod keyring;
+#[path = "../../../stores/loaded.rs"]
+#[allow(
+    dead_code,
+    reason = "the keys of these tests are made by other processes"
+)]
+mod loaded;
 mod node_oidc_provider;
 mod processes;
 mod remembered;

@@ -24,7 +24,7 @@ pub(crate) async fn run(arguments: &Arguments, say: &Say) -> Result<(), Failure>
     } else {
         let client = profile::client(arguments, &profile, &stores).await?;
         match &arguments.command {
-            Command::Login => login(arguments, &client, say).await.map(drop)?,
+            Command::Login => login(arguments, &client, say).await?,
             Command::Call { method, url } => call(arguments, &client, method, url, say).await?,
             Command::Logout => logout(&client, say).await?,
             Command::Status | Command::Register => status(&client, say).await?,
@@ -79,7 +79,20 @@ async fn register(
     Ok(())
 }
 
-async fn login(arguments: &Arguments, client: &Client, say: &Say) -> Result<Session, Failure> {
+async fn login(arguments: &Arguments, client: &Client, say: &Say) -> Result<(), Failure> {
+    let session = log_in(arguments, client).await?;
+    say.answer(
+        welcome(&session),
+        &json!({"subject": session.subject(), "scope": session.scope().ok().flatten()}),
+    );
+    Ok(())
+}
+
+fn welcome(session: &Session) -> String {
+    format!("Logged in as {}.", session.subject().unwrap_or("somebody"))
+}
+
+async fn log_in(arguments: &Arguments, client: &Client) -> Result<Session, Failure> {
     let scope = arguments.scope.as_deref().unwrap_or("openid");
     let mut login = native::log_in(client.login().scope(scope))
         .app_name("the command line")
@@ -116,11 +129,6 @@ async fn login(arguments: &Arguments, client: &Client, say: &Say) -> Result<Sess
     for old in before {
         end(old).await;
     }
-    let who = session.subject().unwrap_or("somebody");
-    say.answer(
-        format!("Logged in as {who}."),
-        &json!({"subject": session.subject(), "scope": session.scope().ok().flatten()}),
-    );
     Ok(session)
 }
 
@@ -139,7 +147,9 @@ async fn call(
     let session = match the_session(client).await {
         // In memory there is never a session from before.
         Err(Failure::NotLoggedIn) if arguments.in_memory() => {
-            login(arguments, client, &Say::new(false)).await?
+            let session = log_in(arguments, client).await?;
+            Say::meanwhile(welcome(&session));
+            session
         }
         session => session?,
     };

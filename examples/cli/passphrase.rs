@@ -1,6 +1,7 @@
 //! The passphrase that seals the files.
 
 use std::fs;
+use std::io::ErrorKind::{Interrupted, UnexpectedEof};
 use std::path::Path;
 
 use fapi_client::Error;
@@ -47,6 +48,10 @@ fn typed(is_new: bool) -> Result<Zeroizing<String>, Failure> {
 fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
     match rpassword::prompt_password(prompt) {
         Ok(passphrase) => Ok(Zeroizing::new(passphrase)),
+        // Ctrl-D; and Ctrl-C, where it does not end the program by itself.
+        Err(error) if matches!(error.kind(), Interrupted | UnexpectedEof) => {
+            Err(Failure::CalledOff)
+        }
         Err(_) => Err(Failure::NoTerminal),
     }
 }

@@ -54,6 +54,7 @@ pub(crate) enum Failure {
     NotRegistered,
     NotLoggedIn,
     NoTerminal,
+    CalledOff,
     PassphrasesDiffer,
     File(PathBuf, std::io::Error),
     Client(Error),
@@ -71,6 +72,7 @@ impl Failure {
             Self::NotRegistered => "not_registered",
             Self::NotLoggedIn => "not_logged_in",
             Self::NoTerminal => "no_terminal",
+            Self::CalledOff => "called_off",
             Self::PassphrasesDiffer => "passphrases_differ",
             Self::File(..) => "file",
             Self::Client(error) => error.code(),
@@ -82,7 +84,7 @@ impl Failure {
             Self::Usage(_) | Self::NotRegistered | Self::NoTerminal => 2,
             Self::NotLoggedIn | Self::Client(Error::SignInAgain(_)) => 3,
             Self::Client(Error::Denied(Denied::AccessDenied(_) | Denied::Server(_))) => 4,
-            Self::Client(Error::Native(NativeError::Cancelled)) => 130,
+            Self::CalledOff | Self::Client(Error::Native(NativeError::Cancelled)) => 130,
             Self::Client(error) if error.retry_may_help() => 5,
             _ => 1,
         }
@@ -100,6 +102,7 @@ impl fmt::Display for Failure {
             Self::NoTerminal => formatter.write_str(
                 "there is no terminal to ask for the passphrase at: name a file with --passphrase-file",
             ),
+            Self::CalledOff => formatter.write_str("called off at the passphrase"),
             Self::PassphrasesDiffer => {
                 formatter.write_str("the two passphrases differ, and none was taken: try again")
             }

@@ -156,7 +156,10 @@ impl Client {
     /// [`StoreError`] where the store failed. A record that can't be opened is passed over and told of
     /// ([`Event::StoreFailing`]).
     pub async fn sessions_of(&self, subject: &str) -> Result<Vec<Session>, Error> {
-        self.sessions_with(&record::by_subject(subject)).await
+        let mut sessions = self.find(Some(&record::by_subject(subject))).await?;
+        // SES-8: a tag is not sealed. Whoever can write to the store can put one user's on another's record.
+        sessions.retain(|session| session.subject() == Some(subject));
+        Ok(sessions)
     }
 
     /// All sessions of this client, whoever's they are.
@@ -165,10 +168,6 @@ impl Client {
     /// As those of [`sessions_of`](Self::sessions_of).
     pub async fn sessions(&self) -> Result<Vec<Session>, Error> {
         self.find(None).await
-    }
-
-    async fn sessions_with(&self, tag: &Digest) -> Result<Vec<Session>, Error> {
-        self.find(Some(tag)).await
     }
 
     async fn find(&self, tag: Option<&Digest>) -> Result<Vec<Session>, Error> {

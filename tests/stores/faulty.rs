@@ -155,10 +155,15 @@ impl Faulty {
 
     /// Puts bytes in a record's place, as one who can write to the store does.
     pub async fn tamper(&self, key: &RecordKey, bytes: Vec<u8>) {
+        self.tamper_with_tags(key, bytes, Vec::new()).await;
+    }
+
+    /// The same, with the tags that the record is found by.
+    pub async fn tamper_with_tags(&self, key: &RecordKey, bytes: Vec<u8>, tags: Vec<Digest>) {
         let expected = self.read(key).await.version;
         let record = Record {
             bytes,
-            tags: Vec::new(),
+            tags,
             life: None,
         };
         let replace = Replace {

@@ -1,8 +1,9 @@
 //! What is in a store: nothing that can be read, moved or altered.
 
-use fapi_client::store::{RecordKind, SealingKey, SealingKeys, Transactions};
+use fapi_client::store::{Digest, RecordKind, SealingKey, SealingKeys, Transactions};
 use fapi_client::{Crypto, Event, SoftwareKey, StoreError, Stores, Violation};
 use fapi_testkit::Endpoint;
+use sha2::Digest as _;
 use std::time::Duration;
 
 use super::files::Scratch;
@@ -43,6 +44,34 @@ async fn a_record_that_was_moved_is_refused() {
         "left as it is"
     );
     assert_eq!(world.server.requests().len(), 1);
+}
+
+/// SES-8: tags are in clear and prove nothing. A record that was put under another user's tag is no session
+/// of that user's.
+#[tokio::test]
+async fn a_tag_of_another_user_gives_nothing() {
+    let world = World::start(strict()).await;
+    let client = world.client().await;
+    let alice = world.session(&client).await;
+    let key = world.store.only(RecordKind::Session).await;
+    let bytes = world.store.read(&key).await.bytes;
+    let tags = ["alice", "bob"].map(tag_of).to_vec();
+    world.store.tamper_with_tags(&key, bytes, tags).await;
+
+    assert!(client.sessions_of("bob").await.unwrap().is_empty());
+    let found = client.sessions_of("alice").await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].id(), alice.id());
+}
+
+/// What the sessions of a user are found by: digests of texts, each with its length.
+fn tag_of(subject: &str) -> Digest {
+    let mut hash = sha2::Sha256::new();
+    for part in ["sub", subject] {
+        hash.update(u64::try_from(part.len()).unwrap().to_be_bytes());
+        hash.update(part);
+    }
+    Digest::from_bytes(hash.finalize().into())
 }
 
 /// SES-8: what can't be opened is a typed error that says what to do, and is left as it is;

@@ -1,14 +1,18 @@
 //! The commands.
 
 use std::fs;
+use std::time::Duration;
 
-use fapi_client::{Client, Registration, Session, Stores, native};
+use fapi_client::{Client, Error, Registration, Session, Stores, native};
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::arguments::{Arguments, Command};
 use crate::profile::{self, NAME, Profile, REDIRECT_URI};
 use crate::say::{Failure, Say};
+
+/// How long the end of the program waits for what is under way.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(arguments: &Arguments, say: &Say) -> Result<(), Failure> {
     let folder = profile::folder(arguments)?;
@@ -23,12 +27,15 @@ pub(crate) async fn run(arguments: &Arguments, say: &Say) -> Result<(), Failure>
         }
     } else {
         let client = profile::client(arguments, &profile, &stores).await?;
-        match &arguments.command {
-            Command::Login => login(arguments, &client, say).await?,
-            Command::Call { method, url } => call(arguments, &client, method, url, say).await?,
-            Command::Logout => logout(&client, say).await?,
-            Command::Status | Command::Register => status(&client, say).await?,
-        }
+        let outcome = match &arguments.command {
+            Command::Login => login(arguments, &client, say).await,
+            Command::Call { method, url } => call(arguments, &client, method, url, say).await,
+            Command::Logout => logout(&client, say).await,
+            Command::Status | Command::Register => status(&client, say).await,
+        };
+        // A token that is being renewed beside the call is not to be lost with this process.
+        client.settled(PATIENCE).await;
+        outcome?;
     }
     if arguments.in_memory() {
         return Ok(());
@@ -127,7 +134,7 @@ async fn log_in(arguments: &Arguments, client: &Client) -> Result<Session, Failu
     let before = client.sessions().await?;
     let session = login.wait().await?;
     for old in before {
-        end(old).await;
+        end(old).await?;
     }
     Ok(session)
 }
@@ -156,7 +163,7 @@ async fn call(
     let answered = send(arguments, &session, method, url, say).await;
     if arguments.in_memory() {
         // Nobody could end it later.
-        end(session).await;
+        end(session).await?;
     }
     answered
 }
@@ -209,15 +216,21 @@ async fn logout(client: &Client, say: &Say) -> Result<(), Failure> {
         return Err(Failure::NotLoggedIn);
     }
     for session in sessions {
-        end(session).await;
+        end(session).await?;
     }
     say.answer("Logged out.", &json!({"logged_out": true}));
     Ok(())
 }
 
-/// The session has ended here in any case; the server is told again at the next login.
-async fn end(session: Session) {
-    if let Err(error) = session.logout().await {
-        Say::meanwhile(format_args!("The server could not be told yet: {error}"));
+/// The session has ended here; the server is told again at the next login. Where the store did not take it,
+/// it would be back at the next start: that is no logout.
+async fn end(session: Session) -> Result<(), Failure> {
+    match session.logout().await {
+        Ok(()) => Ok(()),
+        Err(error @ Error::Store(_)) => Err(error.into()),
+        Err(error) => {
+            Say::meanwhile(format_args!("The server could not be told yet: {error}"));
+            Ok(())
+        }
     }
 }

@@ -173,20 +173,19 @@ async fn renew(
         Err(error) => return failed(core, cell, error, lost, &begun, turn).await,
     };
     let (mut known, mut version) = (begun.tokens, begun.version);
-    let checked = match check_at_hand(core, cell, &response) {
-        Some(checked) => checked,
-        None => {
-            // What was rotated is written before anything else is asked of the server: to wait for its
-            // keys is to wait for a crash.
-            known = known.with_new_refresh_token(&response);
-            if let Err(error) = store(core, cell, known.clone(), version, turn).await {
-                cell.give_back([Unrevoked::of(response)]);
-                drop(ended::give_back(core, cell).await);
-                return Err(error);
-            }
-            version = cell.version().0;
-            turn.hold(check(core, cell, &response)).await
+    let checked = if let Some(checked) = check_at_hand(core, cell, &response) {
+        checked
+    } else {
+        // What was rotated is written before anything else is asked of the server: to wait for its keys is
+        // to wait for a crash.
+        known = known.with_new_refresh_token(&response);
+        if let Err(error) = store(core, cell, known.clone(), version, turn).await {
+            cell.give_back([Unrevoked::of(response)]);
+            drop(ended::give_back(core, cell).await);
+            return Err(error);
         }
+        version = cell.version().0;
+        turn.hold(check(core, cell, &response)).await
     };
     if let Err(Error::Violation(Violation::SubjectChanged)) = &checked {
         // IDT-12.2: another user's tokens. Nothing of this session can be trusted any more.

@@ -163,7 +163,7 @@ impl Registration {
     pub async fn read(&mut self) -> Result<(), Error> {
         let span = tracing::info_span!("fapi.registration.read");
         let asked = protocol::update(&self.client_id, &self.metadata);
-        self.to_its_end(Method::GET, asked, None)
+        self.see_through(Method::GET, asked, None)
             .instrument(span)
             .await
     }
@@ -183,7 +183,7 @@ impl Registration {
         let (metadata, auth) = changes.applied(&self.metadata)?;
         // DCM-2.2: everything, the client id, and none of what the server alone gives.
         let asked = protocol::update(&self.client_id, &metadata);
-        self.to_its_end(Method::PUT, asked, auth)
+        self.see_through(Method::PUT, asked, auth)
             .instrument(span)
             .await
     }
@@ -208,7 +208,7 @@ impl Registration {
 
     /// Asks, and takes over what is answered, though the caller goes away meanwhile: the server may have
     /// given another token, and that is the only one from then on.
-    async fn to_its_end(
+    async fn see_through(
         &mut self,
         method: Method,
         asked: Map<String, Value>,

@@ -67,6 +67,11 @@ fn public_half(server: &TestServer) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_in_the_keyring() {
     const DESKTOP: &str = "printf 'a password' | gnome-keyring-daemon --unlock --components=secrets >/dev/null || exit 9
+        for _ in $(seq 100); do
+          dbus-send --session --print-reply=literal --dest=org.freedesktop.DBus / \\
+            org.freedesktop.DBus.NameHasOwner string:org.freedesktop.secrets | grep -q true && break
+          sleep 0.1
+        done
         \"$@\" login --no-browser || exit 1
         \"$@\" status || exit 1
         exec \"$0\" --exact keyring::a_session_in_the_keyring --nocapture";

@@ -146,7 +146,7 @@ fn words(store: &[String]) -> Vec<&str> {
     store.iter().map(String::as_str).collect()
 }
 
-/// Design (Sessions): ten terminals whose token has expired refresh once in all, and none loses the
+/// SES-2: ten terminals whose token has expired refresh once in all, and none loses the
 /// rotated token, though the server keeps no retry window.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn terminals_that_refresh_at_once() {

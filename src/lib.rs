@@ -115,6 +115,7 @@
     )
 )]
 
+mod certificate;
 mod client;
 mod crypto;
 mod error;
@@ -132,6 +133,7 @@ mod time;
 mod tls;
 mod transport;
 
+pub use certificate::ClientCertificate;
 pub use client::{
     ApiRequest, ApiResponse, Client, ClientBuilder, Clients, ClientsBuilder, Counters, Discovery,
     EndSession, Event, Events, Login, LoginRequest, Observed, Prepared, Registration,
@@ -145,7 +147,7 @@ pub use error::{
 };
 pub use future::BoxFuture;
 pub use jose::PublicJwk;
-pub use keys::{KeyName, KeySet, KeyStore, SealedKeys, Signature, Signer, SoftwareKey};
+pub use keys::{CertificateSet, KeyName, KeySet, KeyStore, SealedKeys, Signature, Signer, SoftwareKey};
 #[cfg(feature = "pkcs11")]
 pub use keys::{Pkcs11Builder, Pkcs11Keys};
 pub use profile::Algorithm;
@@ -154,7 +156,7 @@ pub use protocol::authorization_request::Prompt;
 pub use protocol::authorization_response::Callback;
 pub use protocol::challenge::Challenge;
 pub use protocol::claims_request::{ClaimRequest, ClaimsRequest};
-pub use protocol::client_auth::ClientAuth;
+pub use protocol::client_auth::{CertificateName, ClientAuth};
 pub use protocol::id_token::IdToken;
 pub use protocol::logout::{EndSessionForm, LogoutAnswer, LogoutToken};
 pub use protocol::metadata::ServerMetadata;

@@ -3,6 +3,7 @@
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod prove;
+mod certificate;
 mod sealed;
 mod set;
 mod signer;
@@ -12,6 +13,7 @@ mod store;
 #[cfg(feature = "pkcs11")]
 pub use pkcs11::{Pkcs11Builder, Pkcs11Keys};
 use prove::prove;
+pub use certificate::CertificateSet;
 pub use sealed::SealedKeys;
 pub use set::KeySet;
 pub use signer::{Signature, Signer};

@@ -23,6 +23,18 @@ pub struct ServerMetadata {
     pub(crate) revocation_endpoint: Option<Url>,
     pub(crate) end_session_endpoint: Option<Url>,
     pub(crate) registration_endpoint: Option<Url>,
+    /// Where a client that shows a certificate goes instead.
+    pub(crate) aliases: Aliases,
+}
+
+/// MTLS-5a, MTLS-5b: `mtls_endpoint_aliases` of the endpoints that a client calls itself. Whatever else
+/// stands there, the authorization endpoint before all, is not looked at.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Aliases {
+    pub(crate) token_endpoint: Option<Url>,
+    pub(crate) pushed_authorization_request_endpoint: Option<Url>,
+    pub(crate) userinfo_endpoint: Option<Url>,
+    pub(crate) revocation_endpoint: Option<Url>,
 }
 
 impl ServerMetadata {
@@ -94,6 +106,7 @@ pub(crate) fn parse(issuer: &Issuer, body: &[u8]) -> Result<ServerMetadata, Viol
         revocation_endpoint: endpoint(&document, "revocation_endpoint")?,
         end_session_endpoint: endpoint(&document, "end_session_endpoint")?,
         registration_endpoint: endpoint(&document, "registration_endpoint")?,
+        aliases: aliases(&document)?,
         document,
     })
 }
@@ -124,6 +137,27 @@ fn list_of_texts(document: &Map<String, Value>, member: &str) -> Result<(), Viol
             member: member.to_owned(),
         })
     }
+}
+
+fn aliases(document: &Map<String, Value>) -> Result<Aliases, Violation> {
+    let member = "mtls_endpoint_aliases";
+    let Some(value) = document.get(member) else {
+        return Ok(Aliases::default());
+    };
+    let Value::Object(aliases) = value else {
+        return Err(Violation::MetadataMember {
+            member: member.to_owned(),
+        });
+    };
+    Ok(Aliases {
+        token_endpoint: endpoint(aliases, "token_endpoint")?,
+        pushed_authorization_request_endpoint: endpoint(
+            aliases,
+            "pushed_authorization_request_endpoint",
+        )?,
+        userinfo_endpoint: endpoint(aliases, "userinfo_endpoint")?,
+        revocation_endpoint: endpoint(aliases, "revocation_endpoint")?,
+    })
 }
 
 /// META-5, SP-5.2.1-1, SP-5.4.2-1: an endpoint is an https URL, or is not there.

@@ -52,17 +52,24 @@ pub(crate) struct TokenResponse {
     pub(crate) scope: Option<String>,
     pub(crate) id_token: Option<Zeroizing<String>>,
     pub(crate) authorization_details: Option<Vec<Value>>,
+    /// The thumbprint of the certificate that the token is bound to.
+    pub(crate) certificate: Option<String>,
 }
 
-/// Reads the server's answer to any grant.
+/// Reads the server's answer to any grant. `certificate`: the thumbprint of the one that was shown, where
+/// tokens are bound to that and not to the key of a proof.
 ///
 /// # Errors
-/// [`Violation::TokenTypeDowngrade`] for a token that is not bound to our key, which is wiped first.
-pub(crate) fn response(mut answer: Answer, sent_at: Timestamp) -> Result<TokenResponse, Error> {
+/// [`Violation::TokenTypeDowngrade`] for a token that is not bound as it was asked for, which is wiped first.
+pub(crate) fn response(
+    mut answer: Answer,
+    sent_at: Timestamp,
+    certificate: Option<&str>,
+) -> Result<TokenResponse, Error> {
     let body = answer.json(StatusCode::OK);
     answer.wipe();
     let mut body = body?;
-    let response = read(&answer, &mut body, sent_at);
+    let response = read(&answer, &mut body, sent_at, certificate);
     // What was not taken out is wiped with the rest.
     body.values_mut().for_each(wipe);
     response
@@ -72,10 +79,13 @@ fn read(
     answer: &Answer,
     body: &mut Map<String, Value>,
     sent_at: Timestamp,
+    certificate: Option<&str>,
 ) -> Result<TokenResponse, Error> {
-    // DPOP-5b, R6749-5.1a: first of all, and in any letter case.
+    // DPOP-5b, R6749-5.1a: first of all, and in any letter case. R6750-2.1: Bearer only where a certificate
+    // binds the token.
+    let bound = if certificate.is_some() { "Bearer" } else { "DPoP" };
     match body.get("token_type") {
-        Some(Value::String(kind)) if kind.eq_ignore_ascii_case("DPoP") => {}
+        Some(Value::String(kind)) if kind.eq_ignore_ascii_case(bound) => {}
         _ => return Err(Violation::TokenTypeDowngrade.into()),
     }
     let access_token = AccessToken::new(
@@ -100,6 +110,7 @@ fn read(
         scope: take_text(answer, body, "scope")?,
         id_token: take_text(answer, body, "id_token")?.map(Zeroizing::new),
         authorization_details,
+        certificate: certificate.map(str::to_owned),
         access_token,
     })
 }
@@ -167,6 +178,7 @@ mod tests {
         super::response(
             Answer::new(Endpoint::Token, response),
             Timestamp::from_seconds(1000),
+            None,
         )
     }
 

@@ -147,7 +147,9 @@ pub use error::{
 };
 pub use future::BoxFuture;
 pub use jose::PublicJwk;
-pub use keys::{CertificateSet, KeyName, KeySet, KeyStore, SealedKeys, Signature, Signer, SoftwareKey};
+pub use keys::{
+    CertificateSet, KeyName, KeySet, KeyStore, SealedKeys, Signature, Signer, SoftwareKey,
+};
 #[cfg(feature = "pkcs11")]
 pub use keys::{Pkcs11Builder, Pkcs11Keys};
 pub use profile::Algorithm;

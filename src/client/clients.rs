@@ -51,11 +51,7 @@ impl Registry {
             Some(keys?.shared_thumbprint()?.to_owned())
         };
         let shared = shared_key(&client);
-        if shared.is_some()
-            && clients
-                .values()
-                .any(|known| shared_key(known) == shared)
-        {
+        if shared.is_some() && clients.values().any(|known| shared_key(known) == shared) {
             return Err(ConfigError::SharedDpopKey);
         }
         clients.insert(issuer, client);

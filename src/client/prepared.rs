@@ -280,16 +280,13 @@ impl Prepared {
 }
 
 /// A token that lives, and the way out that it is bound to.
-async fn usable(
-    core: &Arc<Core>,
-    cell: &Arc<Cell>,
-    part: &Part,
-) -> Result<(Usable, Way), Error> {
+async fn usable(core: &Arc<Core>, cell: &Arc<Cell>, part: &Part) -> Result<(Usable, Way), Error> {
     for _ in 0..TRIES {
         let usable = refresh::usable(core, cell, part).await?;
         let way = core.way()?;
         // MTLS-3: the certificate may have changed since.
-        if usable.certificate.is_none() || usable.certificate.as_deref() == way.certificate.as_deref()
+        if usable.certificate.is_none()
+            || usable.certificate.as_deref() == way.certificate.as_deref()
         {
             return Ok((usable, way));
         }

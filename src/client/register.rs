@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 use tracing::Instrument;
 
 use super::builder::Parts;
-use super::mutual_tls::needs_certificate;
 use super::core::{DPOP_ALGORITHM, Shared, endpoint_of};
 use super::documents::{Discovery, fetch_metadata, passed};
+use super::mutual_tls::needs_certificate;
 use super::registration::{Registration, Request, exchange};
 use crate::crypto::Crypto;
 use crate::error::{ConfigError, Endpoint, Error, KeyError};

@@ -58,7 +58,11 @@ impl ClientCertificate {
             .ok_or(KeyError::Malformed("it has no certificate"))?;
         let thumbprint = base64url(&sha256(leaf));
         let read = read(leaf)?;
-        let ends = read.tbs_certificate().validity().not_after.to_unix_duration();
+        let ends = read
+            .tbs_certificate()
+            .validity()
+            .not_after
+            .to_unix_duration();
         let expires_at = Timestamp::from_seconds(0).plus(ends);
         let certified = CertifiedKey::new(chain, key);
         match certified.keys_match() {

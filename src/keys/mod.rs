@@ -1,19 +1,19 @@
 //! The client's keys: what signs for it, and the set that it publishes.
 
+mod certificate;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod prove;
-mod certificate;
 mod sealed;
 mod set;
 mod signer;
 mod software;
 mod store;
 
+pub use certificate::CertificateSet;
 #[cfg(feature = "pkcs11")]
 pub use pkcs11::{Pkcs11Builder, Pkcs11Keys};
 use prove::prove;
-pub use certificate::CertificateSet;
 pub use sealed::SealedKeys;
 pub use set::KeySet;
 pub use signer::{Signature, Signer};

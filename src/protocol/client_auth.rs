@@ -64,9 +64,7 @@ impl ClientAuth {
     #[must_use]
     pub fn with_explicit_type(self) -> Self {
         match self.0 {
-            Method::PrivateKeyJwt { keys, .. } => {
-                Self(Method::PrivateKeyJwt { keys, typed: true })
-            }
+            Method::PrivateKeyJwt { keys, .. } => Self(Method::PrivateKeyJwt { keys, typed: true }),
             tls => Self(tls),
         }
     }

@@ -260,8 +260,9 @@ mod tests {
 
     fn settings() -> Settings {
         Settings {
-            assertion: Algorithm::Es256,
-            dpop: Algorithm::Es256,
+            authentication: "private_key_jwt",
+            assertion: Some(Algorithm::Es256),
+            dpop: Some(Algorithm::Es256),
             login: true,
             id_token: None,
             signed_userinfo: true,

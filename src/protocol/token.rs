@@ -83,7 +83,11 @@ fn read(
 ) -> Result<TokenResponse, Error> {
     // DPOP-5b, R6749-5.1a: first of all, and in any letter case. R6750-2.1: Bearer only where a certificate
     // binds the token.
-    let bound = if certificate.is_some() { "Bearer" } else { "DPoP" };
+    let bound = if certificate.is_some() {
+        "Bearer"
+    } else {
+        "DPoP"
+    };
     match body.get("token_type") {
         Some(Value::String(kind)) if kind.eq_ignore_ascii_case(bound) => {}
         _ => return Err(Violation::TokenTypeDowngrade.into()),

@@ -186,7 +186,7 @@ async fn the_store_never_sees_a_secret() {
     secrets.extend([
         login.transaction().expose().to_owned(),
         session.id().as_str().to_owned(),
-        session.key_thumbprint().to_owned(),
+        session.key_thumbprint().unwrap().to_owned(),
         world.server.issuer().to_owned(),
     ]);
     let words = ["alice", "PRIVATE", "access_token", "accounts", "client-id"];

@@ -11,7 +11,14 @@ use crate::source::{self, File, module_of};
 
 /// Rooms that every other may use, and that use one another without a circle.
 const GROUND: &[&str] = &[
-    "profile", "secret", "time", "error", "certificate", "crypto", "future", "tls",
+    "profile",
+    "secret",
+    "time",
+    "error",
+    "certificate",
+    "crypto",
+    "future",
+    "tls",
 ];
 
 /// A room, and the rooms beside the ground that it may use.
@@ -41,7 +48,13 @@ const NAMES: &[(&str, &[&str])] = &[
     (
         "rustls",
         &[
-            "jose", "transport", "keys", "certificate", "crypto", "tls", "rustls_0_23",
+            "jose",
+            "transport",
+            "keys",
+            "certificate",
+            "crypto",
+            "tls",
+            "rustls_0_23",
         ],
     ),
     ("reqwest", &["transport"]),

@@ -16,11 +16,15 @@ fn metadata(document: &Value) -> ServerMetadata {
 fn wanted() -> Wanted {
     let server = metadata(&json!({"issuer": "https://as.example"}));
     Wanted {
+        authentication: "private_key_jwt",
+        certificate_name: None,
+        certificate_bound: false,
+        use_aliases: false,
         keys: PublicKeys::Set(keys()),
         redirect_uris: vec![RedirectUri::new("https://app.example/cb").unwrap()],
         client_credentials: false,
         native: false,
-        algorithms: Algorithms::choose(&server, Algorithm::Es256, None, false),
+        algorithms: Algorithms::choose(&server, Some(Algorithm::Es256), None, false),
         software_statement: None,
         extra: Map::new(),
     }
@@ -100,9 +104,10 @@ fn the_request_of_a_program_with_everything() {
         ],
         client_credentials: true,
         native: true,
-        algorithms: Algorithms::choose(&server, Algorithm::EdDsa, None, true),
+        algorithms: Algorithms::choose(&server, Some(Algorithm::EdDsa), None, true),
         software_statement: Some("e30.e30.sig".to_owned()),
         extra: Map::from_iter([("client_name".to_owned(), "App".into())]),
+        ..wanted()
     };
     assert_eq!(
         Value::Object(request(&wanted)),
@@ -178,7 +183,7 @@ fn what_is_not_repeated_stands() {
 #[test]
 fn harmless_differences_are_taken() {
     let mut wanted = wanted();
-    wanted.algorithms.client = "EdDSA";
+    wanted.algorithms.client = Some("EdDSA");
     wanted
         .redirect_uris
         .push(RedirectUri::new("https://app.example/cb2").unwrap());

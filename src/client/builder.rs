@@ -222,7 +222,8 @@ impl ClientBuilder {
     }
 
     /// The client's certificate, or a set of them that changes while the client runs. It is shown to the
-    /// server and to the APIs wherever they ask for one. What it is for, others say:
+    /// server and to the APIs wherever they ask for one; the server's metadata and its key set, which are
+    /// for everybody, are fetched without it. What it is for, others say:
     /// [`ClientAuth::tls_client_auth`] and [`ClientAuth::self_signed_tls_client_auth`], and
     /// [`certificate_bound_tokens`](Self::certificate_bound_tokens). With neither it opens the door that an
     /// ecosystem keeps at the level of TLS, and no more.

@@ -15,7 +15,7 @@ use super::refresh;
 use super::retry::{Cause, Role, Seen, Spent, Verdict, judge};
 use super::servers::Signed;
 use super::tokens::{Part, Usable};
-use crate::error::{ConfigError, Endpoint, Error, SignInAgain, Violation};
+use crate::error::{ConfigError, Endpoint, Error, SignInAgain, StoreError, Violation};
 use crate::protocol::challenge;
 use crate::protocol::dpop::{self, PROOF_HEADER, Proof};
 use crate::protocol::uri::Origin;
@@ -291,7 +291,7 @@ async fn usable(core: &Arc<Core>, cell: &Arc<Cell>, part: &Part) -> Result<(Usab
             return Ok((usable, way));
         }
     }
-    Err(SignInAgain::KeyChanged.into())
+    Err(StoreError::Conflict.into())
 }
 
 fn authorization(scheme: &str, token: &AccessToken) -> Result<HeaderValue, Error> {

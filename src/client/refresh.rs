@@ -50,6 +50,15 @@ pub(crate) async fn usable(
                 }
                 return Ok(usable);
             }
+            // MTLS-6.3: it lives, under a certificate that is not shown any more, and there is nothing to
+            // have it bound anew with.
+            Renew::Now
+                if usable.certificate.as_deref() != certificate.as_deref()
+                    && !cell.is_dead(core.now())
+                    && !cell.can_renew()? =>
+            {
+                return Err(SignInAgain::KeyChanged.into());
+            }
             Renew::Now => usable.generation,
         },
         None => 0,

@@ -206,8 +206,7 @@ impl Registration {
     pub async fn update(&mut self, changes: RegistrationChanges) -> Result<(), Error> {
         let span = tracing::info_span!("fapi.registration.update");
         async {
-            let auth = self.identity.auth.as_ref();
-            let (metadata, identity) = changes.applied(&self.metadata, auth)?;
+            let (metadata, identity) = changes.applied(&self.metadata, &self.identity)?;
             // DCM-2.2: everything, the client id, and none of what the server alone gives.
             let asked = protocol::update(&self.client_id, &metadata);
             let answer = self.manage(Method::PUT, Some(&asked)).await?;

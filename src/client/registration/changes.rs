@@ -106,7 +106,7 @@ impl RegistrationChanges {
     pub(super) fn applied(
         self,
         present: &Map<String, Value>,
-        auth: Option<&ClientAuth>,
+        identity: &Identity,
     ) -> Result<(Map<String, Value>, Identity), Error> {
         if let Some(problem) = self.problem {
             return Err(problem.into());
@@ -120,7 +120,9 @@ impl RegistrationChanges {
         {
             return Err(ConfigError::OtherAuthentication.into());
         }
-        let auth = self.auth.as_ref().or(auth);
+        let auth = self.auth.as_ref().or(identity.auth.as_ref());
+        let certificates = self.certificates.as_ref();
+        let certificates = certificates.or(identity.certificates.as_ref());
         if let Some(name) = self.certificate_name {
             if !auth.is_some_and(ClientAuth::is_known_by_an_authority) {
                 return Err(ConfigError::CertificateName.into());
@@ -138,7 +140,7 @@ impl RegistrationChanges {
             && !auth.is_known_by_an_authority()
             && !metadata.contains_key("jwks_uri")
         {
-            let keys = auth.jwks(self.certificates.as_ref())?;
+            let keys = auth.jwks(certificates)?;
             metadata.insert("jwks".to_owned(), keys);
         }
         if let Some(algorithm) = self.auth.as_ref().and_then(ClientAuth::algorithm) {

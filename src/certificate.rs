@@ -9,7 +9,8 @@ use crate::time::Timestamp;
 
 /// A certificate of the client's with the key behind it, for mutual TLS (RFC 8705).
 ///
-/// It comes from PEM ([`from_pem`](Self::from_pem)), or from a key that stays where it is, such as one in
+/// It comes from PEM ([`from_pem`](Self::from_pem)), from a PKCS#12 file (`from_pkcs12`, feature `pkcs12`), or
+/// from a key that stays where it is, such as one in
 /// an HSM ([`rustls_0_23::client_certificate`](crate::rustls_0_23::client_certificate)). Cloning it is
 /// cheap.
 #[derive(Clone)]

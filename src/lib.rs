@@ -28,7 +28,8 @@
 //! * A login belongs to the browser that began it, and is finished once: [`Login::transaction`].
 //! * The callback's `iss` and `state` are checked before anything else in it is believed (RFC 9207).
 //! * Client assertions name the issuer as their audience, and are fresh for every attempt.
-//! * Every token is bound to a key (RFC 9449). A server that answers with a Bearer token gets an error.
+//! * Every token is bound to a key (RFC 9449), or to the client's certificate (RFC 8705). A server that answers
+//!   with one that is not bound so gets an error.
 //! * ID tokens are verified, signature and all, with the algorithms of FAPI 2.0 alone.
 //! * Nonces, clocks that are off, expired tokens and refreshes are the crate's business.
 //! * A token goes to the origins that you named, and redirects are never followed.
@@ -43,6 +44,7 @@
 //! * [`Stores`]: where sessions live, and [`store`]: stores of your own.
 //! * [`Signer`] and [`KeySet`]: keys in hardware, and keys that change while the program runs.
 //! * [`KeyStore`]: where keys are made and stay. `Pkcs11Keys` (feature `pkcs11`) is an HSM or a card.
+//! * [`ClientCertificate`] and [`CertificateSet`]: mutual TLS, for authentication, for tokens, or both.
 //! * [`Transport`]: another HTTP stack, and [`HttpsTransport`]: roots, proxies.
 //! * `native` (feature `loopback`): logins on the user's own device, for command lines and desktops.
 //! * [`Error`]: what went wrong, by who is at fault.

@@ -3,6 +3,8 @@
 mod aliases;
 mod certificates;
 mod connections;
+#[cfg(feature = "pkcs12")]
+mod pkcs12;
 mod registering;
 mod rotation;
 mod settings;

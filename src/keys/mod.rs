@@ -3,6 +3,8 @@
 mod certificate;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
+#[cfg(feature = "pkcs12")]
+mod pkcs12;
 mod prove;
 mod sealed;
 mod set;

@@ -54,7 +54,10 @@ async fn two_clients_share_no_connection() {
     // The first of each began with a full handshake. Later ones, to the other port of the same host, may go
     // on with the client's own session.
     for connections in [&of_one, &of_two] {
-        assert_eq!(earliest(connections).map(|(_, resumed)| resumed), Some(false));
+        assert_eq!(
+            earliest(connections).map(|(_, resumed)| resumed),
+            Some(false)
+        );
     }
 
     // Without its connections a client goes on with its own TLS session, and with no other's.

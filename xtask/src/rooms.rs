@@ -63,6 +63,7 @@ const NAMES: &[(&str, &[&str])] = &[
     ("redis", &["store"]),
     ("p256", &["jose", "keys"]),
     ("x509_cert", &["keys"]),
+    ("p12_keystore", &["keys"]),
     ("josekit", &["jose"]),
     ("chacha20poly1305", &["store"]),
     ("argon2", &["store"]),

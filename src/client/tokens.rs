@@ -74,7 +74,7 @@ pub(super) struct Granted {
     pub(super) scope: Option<String>,
     pub(super) authorization_details: Option<Vec<Value>>,
     /// The thumbprint of the certificate that the token is bound to; `None` where it is the session's key.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) certificate: Option<String>,
     /// Counts the answers, so that no refresh is made for a token that was replaced already.
     pub(super) generation: u64,

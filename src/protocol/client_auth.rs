@@ -197,3 +197,58 @@ async fn sign(
     let signature = signer.sign(input.as_bytes()).await?;
     Ok(jws::join(input, signature.as_bytes()))
 }
+
+#[cfg(all(test, any(feature = "aws-lc", feature = "ring")))]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::super::uri::Issuer;
+    use super::*;
+    use crate::keys::SoftwareKey;
+
+    async fn names(auth: &ClientAuth) -> Vec<String> {
+        let issuer = Issuer::new("https://as.example").unwrap();
+        let document = br#"{"issuer":"https://as.example"}"#;
+        let metadata = super::super::metadata::parse(&issuer, document).unwrap();
+        let crypto = Crypto::new().unwrap();
+        let now = Timestamp::from_seconds(1000);
+        let form = auth.fields(&crypto, &metadata, "c", "jti", now).await;
+        let form = form.unwrap();
+        assert!(form.fields().any(|field| field == ("client_id", "c")));
+        form.fields().map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// MTLS-2, CA-2: `client_id` goes out always, and an assertion where a key authenticates and nowhere
+    /// else.
+    #[tokio::test]
+    async fn one_way_at_a_time() {
+        let key = ClientAuth::private_key_jwt(SoftwareKey::generate_es256().unwrap());
+        let fields = ["client_id", "client_assertion_type", "client_assertion"];
+        assert_eq!(names(&key).await, fields);
+        assert_eq!(names(&key.with_explicit_type()).await, fields);
+        for tls in [
+            ClientAuth::tls_client_auth(),
+            ClientAuth::self_signed_tls_client_auth(),
+            ClientAuth::tls_client_auth().with_explicit_type(),
+        ] {
+            assert_eq!(names(&tls).await, ["client_id"]);
+            assert!(tls.keys().is_none() && tls.algorithm().is_none());
+            assert_eq!(tls.jwks(None).unwrap(), json!({"keys": []}));
+        }
+    }
+
+    /// MTLS-2.1: each name has a member of its own.
+    #[test]
+    fn a_name_is_one_member() {
+        let names = [
+            CertificateName::SubjectDn("CN=a".to_owned()),
+            CertificateName::SanDns("a".to_owned()),
+            CertificateName::SanUri("a".to_owned()),
+            CertificateName::SanIp(Ipv6Addr::LOCALHOST.into()),
+            CertificateName::SanEmail("a".to_owned()),
+        ];
+        let members = names.each_ref().map(|name| name.member().0);
+        assert_eq!(members, CertificateName::MEMBERS);
+        assert_eq!(names[3].member().1, "::1");
+    }
+}

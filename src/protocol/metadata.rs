@@ -229,6 +229,53 @@ mod tests {
         }
     }
 
+    /// MTLS-5a, MTLS-5b, SP-5.2.2.1-2: aliases are read for what a client calls, and https; the others are not
+    /// looked at.
+    #[test]
+    fn aliases_of_what_a_client_calls() {
+        let read = |aliases: &str| {
+            let body =
+                format!(r#"{{"issuer":"https://as.example","mtls_endpoint_aliases":{aliases}}}"#);
+            parse(&issuer(), body.as_bytes()).map(|metadata| metadata.aliases)
+        };
+        let called = [
+            "token_endpoint",
+            "pushed_authorization_request_endpoint",
+            "userinfo_endpoint",
+            "revocation_endpoint",
+        ];
+        for member in called {
+            assert_eq!(
+                read(&format!(r#"{{"{member}":"http://mtls.example/x"}}"#)),
+                Err(Violation::InsecureEndpoint {
+                    member: member.to_owned()
+                })
+            );
+            let one = read(&format!(r#"{{"{member}":"https://mtls.example/x"}}"#)).unwrap();
+            let urls = [
+                &one.token_endpoint,
+                &one.pushed_authorization_request_endpoint,
+                &one.userinfo_endpoint,
+                &one.revocation_endpoint,
+            ];
+            for (name, url) in called.iter().zip(urls) {
+                assert_eq!(url.is_some(), *name == member);
+            }
+        }
+        let others =
+            r#"{"authorization_endpoint":"http://evil.example/a","jwks_uri":7,"issuer":null}"#;
+        assert_eq!(read(others), Ok(Aliases::default()));
+        assert_eq!(read("{}"), Ok(Aliases::default()));
+        for none in ["[]", "7", "null", r#""https://mtls.example""#] {
+            assert_eq!(
+                read(none),
+                Err(Violation::MetadataMember {
+                    member: "mtls_endpoint_aliases".to_owned()
+                })
+            );
+        }
+    }
+
     /// META-6: a list that is none is told, since it would count as absent.
     #[test]
     fn lists_are_lists_of_texts() {

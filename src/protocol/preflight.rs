@@ -426,6 +426,37 @@ mod tests {
         assert_eq!(broken, 6);
     }
 
+    /// MTLS-3.4, SP-5.3.2.1-4, SP-5.3.2.1-6: with a certificate the server has to know the way to authenticate,
+    /// and to bind tokens to certificates; what keys alone need may be missing.
+    #[test]
+    fn a_client_with_a_certificate() {
+        let settings = Settings {
+            authentication: "tls_client_auth",
+            assertion: None,
+            dpop: None,
+            ..settings()
+        };
+        let mut document = document();
+        let constraint = (Rule::SenderConstraint, Severity::Broken);
+        let authentication = (Rule::ClientAuthentication, Severity::Broken);
+        assert_eq!(report(&document, settings), [authentication, constraint]);
+        document["token_endpoint_auth_methods_supported"] =
+            json!(["self_signed_tls_client_auth", "tls_client_auth"]);
+        for not_true in [json!(false), json!("true"), json!(1)] {
+            document["tls_client_certificate_bound_access_tokens"] = not_true;
+            assert_eq!(report(&document, settings), [constraint]);
+        }
+        document["tls_client_certificate_bound_access_tokens"] = json!(true);
+        assert_eq!(report(&document, settings), []);
+        for unused in [
+            "dpop_signing_alg_values_supported",
+            "token_endpoint_auth_signing_alg_values_supported",
+        ] {
+            document.as_object_mut().unwrap().remove(unused);
+        }
+        assert_eq!(report(&document, settings), []);
+    }
+
     /// IDT-7: a registered algorithm has to be one that the server has.
     #[test]
     fn the_registered_algorithm_counts() {

@@ -175,6 +175,10 @@ mod tests {
     use crate::error::Endpoint;
 
     fn read(body: &Value) -> Result<TokenResponse, Error> {
+        read_bound(body, None)
+    }
+
+    fn read_bound(body: &Value, certificate: Option<&str>) -> Result<TokenResponse, Error> {
         let response = http::Response::builder()
             .header("content-type", "application/json")
             .body(Bytes::from(body.to_string()))
@@ -182,8 +186,25 @@ mod tests {
         super::response(
             Answer::new(Endpoint::Token, response),
             Timestamp::from_seconds(1000),
-            None,
+            certificate,
         )
+    }
+
+    /// MTLS-3, R6750-2.1, R6749-5.1a: Bearer where a certificate was shown to bind the token to, in any letter
+    /// case, and nothing else; the token is known by that certificate.
+    #[test]
+    fn bearer_is_for_certificates() {
+        let body = |kind: &str| json!({"access_token": "at", "token_type": kind});
+        for kind in ["Bearer", "bearer", "BEARER"] {
+            let response = read_bound(&body(kind), Some("x5t")).unwrap();
+            assert_eq!(response.certificate.as_deref(), Some("x5t"));
+        }
+        for kind in ["DPoP", "dpop", "Bearer ", "N_A", ""] {
+            let error = read_bound(&body(kind), Some("x5t")).err().unwrap();
+            assert_eq!(error.violation(), Some(&Violation::TokenTypeDowngrade));
+        }
+        let dpop = read(&body("DPoP")).unwrap();
+        assert_eq!(dpop.certificate, None);
     }
 
     fn refusal(body: &Value) -> Violation {

@@ -135,6 +135,57 @@ fn the_request_of_a_program_with_everything() {
     );
 }
 
+/// MTLS-2.1, MTLS-3.4, DCR-2a: a client that an authority's certificate authenticates says what to look for in
+/// it, and has no keys and no algorithms of its own.
+#[test]
+fn the_request_of_a_client_with_a_certificate() {
+    let server = metadata(&json!({"issuer": "https://as.example"}));
+    let wanted = Wanted {
+        authentication: "tls_client_auth",
+        certificate_name: Some(CertificateName::SanDns("app.example".to_owned())),
+        certificate_bound: true,
+        use_aliases: true,
+        keys: PublicKeys::None,
+        algorithms: Algorithms::choose(&server, None, None, false),
+        ..wanted()
+    };
+    let asked = request(&wanted);
+    assert_eq!(
+        Value::Object(asked.clone()),
+        json!({
+            "application_type": "web",
+            "authorization_signed_response_alg": "ES256",
+            "dpop_bound_access_tokens": false,
+            "grant_types": ["authorization_code", "refresh_token"],
+            "id_token_signed_response_alg": "ES256",
+            "introspection_signed_response_alg": "ES256",
+            "redirect_uris": ["https://app.example/cb"],
+            "require_pushed_authorization_requests": true,
+            "response_modes": ["query"],
+            "response_types": ["code"],
+            "tls_client_auth_san_dns": "app.example",
+            "tls_client_certificate_bound_access_tokens": true,
+            "token_endpoint_auth_method": "tls_client_auth",
+            "use_mtls_endpoint_aliases": true,
+        })
+    );
+    for member in asked.keys() {
+        assert!(is_reserved(member), "{member}");
+    }
+    assert!(echoed(&asked, &[]).is_ok());
+    for (member, value) in [
+        ("tls_client_auth_san_dns", json!("evil.example")),
+        ("tls_client_auth_subject_dn", json!("CN=evil")),
+        ("dpop_bound_access_tokens", json!(true)),
+        ("tls_client_certificate_bound_access_tokens", json!(false)),
+        ("use_mtls_endpoint_aliases", json!(false)),
+        ("token_endpoint_auth_method", json!("private_key_jwt")),
+    ] {
+        let error = echoed(&asked, &[(member, value)]).unwrap_err();
+        assert_eq!(error.violation(), Some(&refused(member)), "{member}");
+    }
+}
+
 /// DCR-2b: a client that acts for no user asks for no response type and no redirect.
 #[test]
 fn the_request_of_a_service() {

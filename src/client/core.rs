@@ -122,10 +122,10 @@ impl Core {
 fn alias_of(metadata: &ServerMetadata, endpoint: Endpoint) -> Option<url::Url> {
     let aliases = &metadata.aliases;
     match endpoint {
-        Endpoint::PushedAuthorizationRequest => &aliases.pushed_authorization_request_endpoint,
-        Endpoint::Token => &aliases.token_endpoint,
-        Endpoint::UserInfo => &aliases.userinfo_endpoint,
-        Endpoint::Revocation => &aliases.revocation_endpoint,
+        Endpoint::PushedAuthorizationRequest => &aliases.pushed_authorization_request,
+        Endpoint::Token => &aliases.token,
+        Endpoint::UserInfo => &aliases.userinfo,
+        Endpoint::Revocation => &aliases.revocation,
         _ => &None,
     }
     .clone()

@@ -20,7 +20,7 @@ use crate::protocol::authorization_request as request;
 use crate::protocol::client_auth::{CertificateName, ClientAuth};
 use crate::protocol::metadata::ServerMetadata;
 use crate::protocol::preflight::{self, Settings};
-use crate::protocol::registration::{self, Algorithms, PublicKeys, Wanted};
+use crate::protocol::registration::{self, Algorithms, CertificateUse, PublicKeys, Wanted};
 use crate::protocol::uri::{Issuer, RedirectUri, https};
 use crate::secret::InitialAccessToken;
 use crate::time::Clock;
@@ -57,9 +57,7 @@ pub struct RegistrationRequest {
     issuer: String,
     auth: Option<ClientAuth>,
     certificates: Option<CertificateSet>,
-    certificate_name: Option<CertificateName>,
-    certificate_bound: bool,
-    use_aliases: bool,
+    certificate: CertificateUse,
     redirect_uris: Vec<RedirectUri>,
     client_credentials: bool,
     native: bool,
@@ -80,9 +78,7 @@ impl RegistrationRequest {
             issuer,
             auth: None,
             certificates: None,
-            certificate_name: None,
-            certificate_bound: false,
-            use_aliases: false,
+            certificate: CertificateUse::default(),
             redirect_uris: Vec::new(),
             client_credentials: false,
             native: false,
@@ -115,19 +111,19 @@ impl RegistrationRequest {
     /// What the server looks for in the certificate. Needed for [`ClientAuth::tls_client_auth`], and for
     /// nothing else (RFC 8705 section 2.1.2).
     pub fn certificate_name(mut self, name: CertificateName) -> Self {
-        self.certificate_name = Some(name);
+        self.certificate.name = Some(name);
         self
     }
 
     /// As [`ClientBuilder::certificate_bound_tokens`](crate::ClientBuilder::certificate_bound_tokens).
     pub const fn certificate_bound_tokens(mut self) -> Self {
-        self.certificate_bound = true;
+        self.certificate.bound = true;
         self
     }
 
     /// As [`ClientBuilder::use_mtls_endpoint_aliases`](crate::ClientBuilder::use_mtls_endpoint_aliases).
     pub const fn use_mtls_endpoint_aliases(mut self) -> Self {
-        self.use_aliases = true;
+        self.certificate.aliases = true;
         self
     }
 
@@ -309,11 +305,11 @@ impl RegistrationRequest {
         needs_certificate(
             &auth,
             self.certificates.as_ref(),
-            self.certificate_bound,
-            self.use_aliases,
+            self.certificate.bound,
+            self.certificate.aliases,
         )?;
         // MTLS-2.1
-        if self.certificate_name.is_some() != auth.is_known_by_an_authority() {
+        if self.certificate.name.is_some() != auth.is_known_by_an_authority() {
             return Err(ConfigError::CertificateName.into());
         }
         let parts = self.parts.clone();
@@ -361,7 +357,7 @@ impl RegistrationRequest {
         let settings = Settings {
             authentication: auth.name(),
             assertion: auth.algorithm(),
-            dpop: (!self.certificate_bound).then_some(DPOP_ALGORITHM),
+            dpop: (!self.certificate.bound).then_some(DPOP_ALGORITHM),
             login: !self.redirect_uris.is_empty(),
             id_token: self.id_token_algorithm,
             signed_userinfo: self.signed_userinfo,
@@ -380,9 +376,7 @@ impl RegistrationRequest {
         let loopback = |uri: &RedirectUri| uri.as_str().starts_with("http:");
         Ok(Wanted {
             authentication: auth.name(),
-            certificate_name: self.certificate_name.clone(),
-            certificate_bound: self.certificate_bound,
-            use_aliases: self.use_aliases,
+            certificate: self.certificate.clone(),
             // DCR-2a
             keys: match &self.jwks_uri {
                 Some(uri) => PublicKeys::Uri(uri.clone()),

@@ -88,8 +88,10 @@ impl ClientCertificate {
         let key = PublicJwk::from_spki(&spki)?;
         let mut jwk = key.published_json(self.thumbprint());
         let chain = chain.iter().map(|one| Base64::encode_string(one));
-        jwk["x5c"] = chain.collect::<Vec<_>>().into();
-        jwk["x5t#S256"] = self.thumbprint().into();
+        if let Some(members) = jwk.as_object_mut() {
+            members.insert("x5c".to_owned(), chain.collect::<Vec<_>>().into());
+            members.insert("x5t#S256".to_owned(), self.thumbprint().into());
+        }
         Ok(jwk)
     }
 }

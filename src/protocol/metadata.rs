@@ -31,10 +31,10 @@ pub struct ServerMetadata {
 /// stands there, the authorization endpoint before all, is not looked at.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Aliases {
-    pub(crate) token_endpoint: Option<Url>,
-    pub(crate) pushed_authorization_request_endpoint: Option<Url>,
-    pub(crate) userinfo_endpoint: Option<Url>,
-    pub(crate) revocation_endpoint: Option<Url>,
+    pub(crate) token: Option<Url>,
+    pub(crate) pushed_authorization_request: Option<Url>,
+    pub(crate) userinfo: Option<Url>,
+    pub(crate) revocation: Option<Url>,
 }
 
 impl ServerMetadata {
@@ -150,13 +150,10 @@ fn aliases(document: &Map<String, Value>) -> Result<Aliases, Violation> {
         });
     };
     Ok(Aliases {
-        token_endpoint: endpoint(aliases, "token_endpoint")?,
-        pushed_authorization_request_endpoint: endpoint(
-            aliases,
-            "pushed_authorization_request_endpoint",
-        )?,
-        userinfo_endpoint: endpoint(aliases, "userinfo_endpoint")?,
-        revocation_endpoint: endpoint(aliases, "revocation_endpoint")?,
+        token: endpoint(aliases, "token_endpoint")?,
+        pushed_authorization_request: endpoint(aliases, "pushed_authorization_request_endpoint")?,
+        userinfo: endpoint(aliases, "userinfo_endpoint")?,
+        revocation: endpoint(aliases, "revocation_endpoint")?,
     })
 }
 
@@ -253,10 +250,10 @@ mod tests {
             );
             let one = read(&format!(r#"{{"{member}":"https://mtls.example/x"}}"#)).unwrap();
             let urls = [
-                &one.token_endpoint,
-                &one.pushed_authorization_request_endpoint,
-                &one.userinfo_endpoint,
-                &one.revocation_endpoint,
+                &one.token,
+                &one.pushed_authorization_request,
+                &one.userinfo,
+                &one.revocation,
             ];
             for (name, url) in called.iter().zip(urls) {
                 assert_eq!(url.is_some(), *name == member);

@@ -30,16 +30,23 @@ pub(crate) enum PublicKeys {
     Uri(Url),
 }
 
+/// What a client's certificate is for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CertificateUse {
+    /// What the server looks for in it.
+    pub(crate) name: Option<CertificateName>,
+    /// Whether tokens are bound to it, and not to DPoP keys.
+    pub(crate) bound: bool,
+    /// Whether the aliases are used in any case.
+    pub(crate) aliases: bool,
+}
+
 /// The client that is asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     /// How the client authenticates, as metadata calls it.
     pub(crate) authentication: &'static str,
-    /// What the server looks for in its certificate.
-    pub(crate) certificate_name: Option<CertificateName>,
-    /// Whether tokens are bound to its certificate, and not to DPoP keys.
-    pub(crate) certificate_bound: bool,
-    pub(crate) use_aliases: bool,
+    pub(crate) certificate: CertificateUse,
     pub(crate) keys: PublicKeys,
     pub(crate) redirect_uris: Vec<RedirectUri>,
     pub(crate) client_credentials: bool,
@@ -176,7 +183,7 @@ pub(crate) fn request(wanted: &Wanted) -> Map<String, Value> {
     let application_type = if wanted.native { "native" } else { "web" };
     set("application_type", application_type.into());
     set("token_endpoint_auth_method", wanted.authentication.into());
-    if let Some(name) = &wanted.certificate_name {
+    if let Some(name) = &wanted.certificate.name {
         let (member, name) = name.member();
         set(member, name.into());
     }
@@ -201,14 +208,17 @@ pub(crate) fn request(wanted: &Wanted) -> Map<String, Value> {
     if let Some(name) = algorithms.userinfo {
         set("userinfo_signed_response_alg", name.into());
     }
-    let by_certificate = wanted.certificate_bound;
+    let by_certificate = wanted.certificate.bound;
     set("dpop_bound_access_tokens", (!by_certificate).into());
     set(
         "tls_client_certificate_bound_access_tokens",
         by_certificate.into(),
     );
     set("require_pushed_authorization_requests", true.into());
-    set("use_mtls_endpoint_aliases", wanted.use_aliases.into());
+    set(
+        "use_mtls_endpoint_aliases",
+        wanted.certificate.aliases.into(),
+    );
     match &wanted.keys {
         PublicKeys::None => {}
         PublicKeys::Set(jwks) => set("jwks", jwks.clone()),

@@ -66,7 +66,7 @@ fn what_is_no_such_file_is_told() {
     let pem = include_bytes!("../keys/pkcs12/client.pem");
     assert_eq!(read(pem, PASSWORD).unwrap_err(), broken);
     assert_eq!(
-        read(&[0; 300 * 1024], PASSWORD).unwrap_err(),
+        read(&vec![0; 300 * 1024], PASSWORD).unwrap_err(),
         KeyError::Malformed("the PKCS#12 file is too large")
     );
     let without = include_bytes!("../keys/pkcs12/without-key.p12");

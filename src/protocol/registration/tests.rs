@@ -17,9 +17,7 @@ fn wanted() -> Wanted {
     let server = metadata(&json!({"issuer": "https://as.example"}));
     Wanted {
         authentication: "private_key_jwt",
-        certificate_name: None,
-        certificate_bound: false,
-        use_aliases: false,
+        certificate: CertificateUse::default(),
         keys: PublicKeys::Set(keys()),
         redirect_uris: vec![RedirectUri::new("https://app.example/cb").unwrap()],
         client_credentials: false,
@@ -142,9 +140,11 @@ fn the_request_of_a_client_with_a_certificate() {
     let server = metadata(&json!({"issuer": "https://as.example"}));
     let wanted = Wanted {
         authentication: "tls_client_auth",
-        certificate_name: Some(CertificateName::SanDns("app.example".to_owned())),
-        certificate_bound: true,
-        use_aliases: true,
+        certificate: CertificateUse {
+            name: Some(CertificateName::SanDns("app.example".to_owned())),
+            bound: true,
+            aliases: true,
+        },
         keys: PublicKeys::None,
         algorithms: Algorithms::choose(&server, None, None, false),
         ..wanted()

@@ -8,6 +8,9 @@ use super::{check, party};
 use crate::party::{CALLBACK, Party, http_showing};
 use crate::wire::{Reply, Shot};
 
+/// What one request gets wrong.
+type Spoil = fn(&Party, &mut Shot);
+
 const NAME: &str = "client.app.example";
 
 async fn server() -> TestServer {
@@ -100,7 +103,7 @@ async fn a_certificate_authenticates() {
         shot.proof = None;
         assert_eq!(party.send(shot).await.status, 200);
     }
-    let spoilt: [(&str, fn(&Party, &mut Shot)); 6] = [
+    let spoilt: [(&str, Spoil); 6] = [
         ("no client_id", |_, shot| shot.unset("client_id")),
         ("another client_id", |_, shot| shot.set("client_id", "x")),
         ("an assertion", |party, shot| {

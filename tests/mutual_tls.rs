@@ -15,7 +15,7 @@ use fapi_client::{
     SoftwareKey,
 };
 use fapi_testkit::{
-    ClientCertificate as Kind, Endpoint, Nonces, Registration, Request, TestServer,
+    ClientCertificate as Kind, Endpoint, Nonces, Registration, Request, TestServer, Tls,
 };
 use serde_json::{Value, json};
 
@@ -202,6 +202,21 @@ async fn all_pairs_work() {
             let server = server().await;
             whole(by, bound, &certificates(&server), &server).await;
         }
+    }
+}
+
+/// SP-5.2.1-2, MTLS-3: both versions of TLS ask for the certificate in a way of their own.
+#[tokio::test]
+async fn both_versions_of_tls_show_the_certificate() {
+    for tls in [Tls::Only12, Tls::Only13] {
+        let server = TestServer::builder()
+            .mutual_tls()
+            .nonces(Nonces::Off)
+            .tls(tls)
+            .start()
+            .await;
+        let set = certificates(&server);
+        whole(By::Certificate, Bound::Certificate, &set, &server).await;
     }
 }
 

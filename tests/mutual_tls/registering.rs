@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use fapi_client::{
-    CertificateName, CertificateSet, Client, ClientAuth, ClientCertificate, Denied, Error, KeySet,
-    Registration, RegistrationChanges, RegistrationRequest, SoftwareKey, Violation,
+    CertificateName, CertificateSet, Client, ClientAuth, ClientCertificate, ConfigError, Denied,
+    Error, KeySet, Registration, RegistrationChanges, RegistrationRequest, SoftwareKey, Stores,
+    Violation,
 };
 use fapi_testkit::{ClientCertificate as Kind, Endpoint, TestServer};
 use serde_json::{Value, json};
@@ -183,6 +184,44 @@ async fn a_name_is_replaced() {
     assert_eq!(sent.get("tls_client_auth_san_dns"), None);
     assert_eq!(sent.get("jwks"), None);
     works(&registration, &server).await;
+}
+
+/// DCR-3.2.1, MTLS-3.4: what was registered comes back from the store; the certificate is given again, and
+/// nothing goes out without it.
+#[tokio::test]
+async fn a_stored_registration_asks_for_its_certificate() {
+    let server = server().await;
+    let set = certificates(&server);
+    let stores = Stores::memory();
+    let mut registration = request(&server, ClientAuth::tls_client_auth(), &set)
+        .certificate_name(CertificateName::SanDns(NAME.to_owned()))
+        .certificate_bound_tokens()
+        .use_mtls_endpoint_aliases()
+        .send()
+        .await
+        .unwrap();
+    registration.save(&stores, "app").await.unwrap();
+    drop(registration);
+    let load = async || {
+        let loaded = Registration::load(&stores, server.issuer(), "app").await;
+        let loaded = loaded.unwrap().unwrap();
+        loaded.transport(common::https(&server))
+    };
+    server.forget_requests();
+    let loaded = load().await;
+    let without = loaded.authenticate_with(ClientAuth::tls_client_auth());
+    let error = without.client_builder().build().await.unwrap_err();
+    let expected = ConfigError::NoCertificate("tls_client_auth");
+    assert_eq!(common::config(&error), Some(&expected));
+    assert_eq!(server.requests().len(), 0);
+
+    let whole = load()
+        .await
+        .authenticate_with(ClientAuth::tls_client_auth())
+        .client_certificate(set.clone());
+    let seen = works(&whole, &server).await;
+    let shown = json!({"x5t#S256": set.active().thumbprint()});
+    assert_eq!(seen["cnf"], shown);
 }
 
 /// DCR-2b: a client that signs its assertions registers tokens that are bound to its certificate.

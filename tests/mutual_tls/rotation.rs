@@ -61,6 +61,53 @@ async fn the_next_call_refreshes_first() {
     }
 }
 
+/// MTLS-6.3: many who call after the change share one refresh.
+#[tokio::test]
+async fn one_refresh_for_all() {
+    let server = server().await;
+    let set = certificates(&server);
+    let client = builder(&server, By::Certificate, Bound::Certificate, &set)
+        .build()
+        .await
+        .unwrap();
+    let session = session(&client, &server).await;
+    let next = rotate(&set, &server);
+    server.forget_requests();
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let (session, server) = (session.clone(), server.clone());
+        calls.spawn(async move { call(&session, &server).await });
+    }
+    while let Some(seen) = calls.join_next().await {
+        assert_eq!(seen.unwrap()["cnf"], json!({"x5t#S256": next}));
+    }
+    assert_eq!(server.count(Endpoint::Token), 1);
+    assert_eq!(server.count(Endpoint::Api), 20);
+}
+
+/// MTLS-3: a refresh whose answer was lost is made again with the certificate that is shown by then, and the
+/// token is known by that.
+#[tokio::test]
+async fn a_lost_refresh_is_made_again_under_the_new_certificate() {
+    let server = server().await;
+    let set = certificates(&server);
+    let client = builder(&server, By::Certificate, Bound::Certificate, &set)
+        .build()
+        .await
+        .unwrap();
+    let session = session(&client, &server).await;
+    rotate(&set, &server);
+    server.answer_always(Endpoint::Token, fapi_testkit::Answer::drop_connection());
+    let lost = session.get(format!("{}/accounts", server.mtls_api()));
+    let lost = lost.send().await.unwrap_err();
+    assert!(common::transport(&lost).is_some(), "{lost:?}");
+    assert_eq!(server.count(Endpoint::Api), 0);
+    server.behave();
+    let next = rotate(&set, &server);
+    let seen = call(&session, &server).await;
+    assert_eq!(seen["cnf"], json!({"x5t#S256": next}));
+}
+
 /// MTLS-2.2: a certificate that no authority signed is registered before it is shown.
 #[tokio::test]
 async fn a_self_signed_certificate_changes() {

@@ -256,8 +256,10 @@ impl ClientBuilder {
     /// Fetches the server's metadata, checks everything, and makes the client.
     ///
     /// # Errors
-    /// [`ConfigError`] for a setting that can't be right; [`ConfigError::Preflight`] with all that does
-    /// not fit between us and the server; [`Error::Violation`] where the metadata is not the issuer's;
+    /// [`ConfigError`] for a setting that can't be right, [`ConfigError::NoCertificate`],
+    /// [`ConfigError::NoClientCertificates`] and [`ConfigError::TwoBindings`] among them;
+    /// [`ConfigError::Preflight`] with all that does not fit between us and the server;
+    /// [`Error::Violation`] where the metadata is not the issuer's;
     /// [`Error::Transport`].
     pub async fn build(self) -> Result<Client, Error> {
         let registry = self.registry.clone();

@@ -19,6 +19,9 @@ impl ClientCertificate {
     /// Reads a PKCS#12 file (`.p12`, `.pfx`) with one private key, the certificate of that key, and, as a
     /// rule, the certificates above it. Files under AES, and older ones under 3DES and RC2, are read.
     ///
+    /// What the reader of these files makes of the key in between is freed and not wiped; where that counts,
+    /// convert the file to PEM.
+    ///
     /// # Errors
     /// [`KeyError::Malformed`] where the password is wrong, the file broken or too large, or where it has no
     /// key, several, or no certificate for it; else as those of [`from_pem`](Self::from_pem).

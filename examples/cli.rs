@@ -14,12 +14,14 @@
 //!
 //! Tokens, their keys and the registered client's key are in files that are sealed with a key out of the
 //! operating system's keyring (`--store keyring`), or with a passphrase (`--store file`). Two terminals may
-//! refresh at once.
+//! refresh at once. What a command was told is remembered for the next one, once it has succeeded.
 
 #[path = "cli/arguments.rs"]
 mod arguments;
 #[path = "cli/commands.rs"]
 mod commands;
+#[path = "cli/passphrase.rs"]
+mod passphrase;
 #[path = "cli/profile.rs"]
 mod profile;
 #[path = "cli/say.rs"]
@@ -32,7 +34,12 @@ use say::Say;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = match Arguments::read(std::env::args().skip(1)) {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if arguments::ask_for_help(&words) {
+        println!("{}", arguments::USAGE);
+        return ExitCode::SUCCESS;
+    }
+    let arguments = match Arguments::read(words.into_iter()) {
         Ok(arguments) => arguments,
         Err(problem) => {
             eprintln!("{problem}\n\n{}", arguments::USAGE);

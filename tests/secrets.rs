@@ -49,12 +49,17 @@ pub fn captured() -> Captured {
     CAPTURED.get_or_init(begin).clone()
 }
 
+/// What was logged so far.
+pub fn logged() -> String {
+    String::from_utf8(captured().0.lock().unwrap().clone()).unwrap()
+}
+
 /// SEC-cred, R6750-5.3: everything that is logged by every crate during a full login, API calls, a
 /// refresh, a refusal and a logout is searched for every secret that was used. `Debug` of everything
 /// public is searched as well.
 #[tokio::test]
 async fn no_secret_is_logged() {
-    let captured = captured();
+    captured();
     let server = TestServer::builder()
         .nonces(Nonces::Rotating)
         .refresh_rotation(true)
@@ -91,7 +96,7 @@ async fn no_secret_is_logged() {
     let over = session.refresh().await.unwrap_err();
     shown.push(format!("{over:?} {over}"));
 
-    let logged = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+    let logged = logged();
     assert!(logged.contains("login finished"), "{logged}");
     assert!(logged.contains("session ended"), "{logged}");
     let mut secrets = server.secrets_issued();

@@ -14,22 +14,54 @@ usage: cli COMMAND [OPTIONS]
 
 options
   --issuer URL --client-id ID --key FILE   a client that was registered by hand; FILE is PEM
-  --api ORIGIN           where the token may go; remembered
+  --api ORIGIN           where the token may go
   --scope WORDS          what to ask for; \"openid\" unless given
   --initial-access-token FILE   what the server's operator gave for registering
-  --store keyring|file|memory   where sessions are kept; keyring unless given
+  --store keyring|file|memory   where sessions are kept; keyring unless given. In memory nothing is kept:
+                         `call` logs in, calls and logs out
   --folder DIR           the folder of the files
   --passphrase-file FILE the passphrase for --store file, where it is not typed in
   --ca FILE              root certificates (PEM) to trust, and no others
   --no-browser           prints the URL and starts no browser
   --timeout SECONDS      how long the login may take; 300 unless given
-  --json                 answers in JSON";
+  --json                 answers in JSON
+  -h, --help             prints this
+
+The server, the client, --api and --store (but memory) are remembered once a command has succeeded.";
+
+/// Whether help is asked for, at any place; the text of a request's body may be anything.
+pub(crate) fn ask_for_help(words: &[String]) -> bool {
+    let is_help = |word: &String| word == "--help" || word == "-h";
+    let before = std::iter::once(None).chain(words.iter().map(Some));
+    before
+        .zip(words)
+        .any(|(before, word)| is_help(word) && before.is_none_or(|before| before != "--body"))
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Keyring,
     File,
     Memory,
+}
+
+impl Kind {
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "keyring" => Ok(Self::Keyring),
+            "file" => Ok(Self::File),
+            "memory" => Ok(Self::Memory),
+            other => Err(format!("--store is keyring, file or memory, not {other}")),
+        }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Keyring => "keyring",
+            Self::File => "file",
+            Self::Memory => "memory",
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -50,7 +82,7 @@ pub(crate) struct Arguments {
     pub(crate) api: Option<String>,
     pub(crate) scope: Option<String>,
     pub(crate) initial_access_token: Option<PathBuf>,
-    pub(crate) store: Kind,
+    pub(crate) store: Option<Kind>,
     pub(crate) folder: Option<PathBuf>,
     pub(crate) passphrase_file: Option<PathBuf>,
     pub(crate) ca: Option<PathBuf>,
@@ -61,6 +93,11 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// Whether nothing at all is to stay on this machine.
+    pub(crate) fn in_memory(&self) -> bool {
+        self.store == Some(Kind::Memory)
+    }
+
     pub(crate) fn read(words: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut arguments = Self {
             command: Command::Status,
@@ -70,7 +107,7 @@ impl Arguments {
             api: None,
             scope: None,
             initial_access_token: None,
-            store: Kind::Keyring,
+            store: None,
             folder: None,
             passphrase_file: None,
             ca: None,
@@ -92,7 +129,7 @@ impl Arguments {
                 "--initial-access-token" => {
                     arguments.initial_access_token = Some(value()?.into());
                 }
-                "--store" => arguments.store = kind(&value()?)?,
+                "--store" => arguments.store = Some(Kind::read(&value()?)?),
                 "--folder" => arguments.folder = Some(value()?.into()),
                 "--passphrase-file" => arguments.passphrase_file = Some(value()?.into()),
                 "--ca" => arguments.ca = Some(value()?.into()),
@@ -121,14 +158,5 @@ impl Arguments {
             _ => return Err(format!("no such command: {}", plain.join(" "))),
         };
         Ok(arguments)
-    }
-}
-
-fn kind(text: &str) -> Result<Kind, String> {
-    match text {
-        "keyring" => Ok(Kind::Keyring),
-        "file" => Ok(Kind::File),
-        "memory" => Ok(Kind::Memory),
-        other => Err(format!("--store is keyring, file or memory, not {other}")),
     }
 }

@@ -1,30 +1,46 @@
 //! The commands.
 
 use std::fs;
+use std::time::Duration;
 
-use fapi_client::{Client, Registration, Session, Stores, native};
+use fapi_client::{Client, Error, Registration, Session, Stores, native};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::arguments::{Arguments, Command, Kind};
+use crate::arguments::{Arguments, Command};
 use crate::profile::{self, NAME, Profile, REDIRECT_URI};
 use crate::say::{Failure, Say};
 
+/// How long the end of the program waits for what is under way.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 pub(crate) async fn run(arguments: &Arguments, say: &Say) -> Result<(), Failure> {
     let folder = profile::folder(arguments)?;
-    let profile = Profile::new(arguments, &folder)?;
-    let stores = profile::stores(arguments, &folder).await?;
+    let mut profile = Profile::new(arguments, &folder)?;
+    let stores = profile::stores(arguments, &profile, &folder).await?;
     if matches!(arguments.command, Command::Register) {
-        return register(arguments, &profile, &stores, say).await;
+        register(arguments, &profile, &stores, say).await?;
+        if let Some((id, _)) = profile.by_hand.take() {
+            Say::meanwhile(format_args!(
+                "{id}, which was registered by hand, is used no more."
+            ));
+        }
+    } else {
+        let client = profile::client(arguments, &profile, &stores).await?;
+        let outcome = match &arguments.command {
+            Command::Login => login(arguments, &client, say).await,
+            Command::Call { method, url } => call(arguments, &client, method, url, say).await,
+            Command::Logout => logout(&client, say).await,
+            Command::Status | Command::Register => status(&client, say).await,
+        };
+        // A token that is being renewed beside the call is not to be lost with this process.
+        client.settled(PATIENCE).await;
+        outcome?;
     }
-    let client = profile::client(arguments, &profile, &stores).await?;
-    match &arguments.command {
-        Command::Login => login(arguments, &client, say).await.map(drop),
-        Command::Call { method, url } => call(arguments, &client, method, url, say).await,
-        Command::Status => status(&client, say).await,
-        Command::Logout => logout(&client, say).await,
-        Command::Register => Ok(()),
+    if arguments.in_memory() {
+        return Ok(());
     }
+    profile.remember(&folder)
 }
 
 async fn register(
@@ -33,7 +49,7 @@ async fn register(
     stores: &Stores,
     say: &Say,
 ) -> Result<(), Failure> {
-    if arguments.store == Kind::Memory {
+    if arguments.in_memory() {
         return Err(Failure::Usage(
             "a registration in memory would be lost at once",
         ));
@@ -70,7 +86,20 @@ async fn register(
     Ok(())
 }
 
-async fn login(arguments: &Arguments, client: &Client, say: &Say) -> Result<Session, Failure> {
+async fn login(arguments: &Arguments, client: &Client, say: &Say) -> Result<(), Failure> {
+    let session = log_in(arguments, client).await?;
+    say.answer(
+        welcome(&session),
+        &json!({"subject": session.subject(), "scope": session.scope().ok().flatten()}),
+    );
+    Ok(())
+}
+
+fn welcome(session: &Session) -> String {
+    format!("Logged in as {}.", session.subject().unwrap_or("somebody"))
+}
+
+async fn log_in(arguments: &Arguments, client: &Client) -> Result<Session, Failure> {
     let scope = arguments.scope.as_deref().unwrap_or("openid");
     let mut login = native::log_in(client.login().scope(scope))
         .app_name("the command line")
@@ -105,17 +134,8 @@ async fn login(arguments: &Arguments, client: &Client, say: &Say) -> Result<Sess
     let before = client.sessions().await?;
     let session = login.wait().await?;
     for old in before {
-        if let Err(error) = old.logout().await {
-            Say::meanwhile(format_args!(
-                "The old session's end could not be told yet: {error}"
-            ));
-        }
+        end(old).await?;
     }
-    let who = session.subject().unwrap_or("somebody");
-    say.answer(
-        format!("Logged in as {who}."),
-        &json!({"subject": session.subject(), "scope": session.scope().ok().flatten()}),
-    );
     Ok(session)
 }
 
@@ -133,11 +153,28 @@ async fn call(
 ) -> Result<(), Failure> {
     let session = match the_session(client).await {
         // In memory there is never a session from before.
-        Err(Failure::NotLoggedIn) if arguments.store == Kind::Memory => {
-            login(arguments, client, &Say::new(false)).await?
+        Err(Failure::NotLoggedIn) if arguments.in_memory() => {
+            let session = log_in(arguments, client).await?;
+            Say::meanwhile(welcome(&session));
+            session
         }
         session => session?,
     };
+    let answered = send(arguments, &session, method, url, say).await;
+    if arguments.in_memory() {
+        // Nobody could end it later.
+        end(session).await?;
+    }
+    answered
+}
+
+async fn send(
+    arguments: &Arguments,
+    session: &Session,
+    method: &str,
+    url: &str,
+    say: &Say,
+) -> Result<(), Failure> {
     let method = Method::from_bytes(method.as_bytes())
         .map_err(|_| Failure::Usage("that is no HTTP method"))?;
     let mut request = session
@@ -179,11 +216,21 @@ async fn logout(client: &Client, say: &Say) -> Result<(), Failure> {
         return Err(Failure::NotLoggedIn);
     }
     for session in sessions {
-        // The session has ended here in any case; the server is told again at the next login.
-        if let Err(error) = session.logout().await {
-            Say::meanwhile(format_args!("The server could not be told yet: {error}"));
-        }
+        end(session).await?;
     }
     say.answer("Logged out.", &json!({"logged_out": true}));
     Ok(())
+}
+
+/// The session has ended here; the server is told again at the next login. Where the store did not take it,
+/// it would be back at the next start: that is no logout.
+async fn end(session: Session) -> Result<(), Failure> {
+    match session.logout().await {
+        Ok(()) => Ok(()),
+        Err(error @ Error::Store(_)) => Err(error.into()),
+        Err(error) => {
+            Say::meanwhile(format_args!("The server could not be told yet: {error}"));
+            Ok(())
+        }
+    }
 }

@@ -4,14 +4,15 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use fapi_client::store::{FileStore, SealingKeys};
+use fapi_client::store::FileStore;
 use fapi_client::{
     Client, ClientAuth, Error, HttpsTransport, KeyName, KeySet, KeyStore, Registration, SealedKeys,
-    SoftwareKey, StoreError, Stores,
+    SoftwareKey, Stores,
 };
 use serde_json::{Value, json};
 
 use crate::arguments::{Arguments, Kind};
+use crate::passphrase;
 use crate::say::Failure;
 
 /// The name of the program in the keyring, and of what it keeps.
@@ -26,16 +27,20 @@ pub(crate) struct Profile {
     /// A client that was registered by hand: its id, and the file with its key.
     pub(crate) by_hand: Option<(String, PathBuf)>,
     pub(crate) api: Option<String>,
+    /// Where sessions are kept, unless the command line says otherwise; never [`Kind::Memory`].
+    store: Option<Kind>,
 }
 
 impl Profile {
     /// What is remembered, and what the command line says anew.
     pub(crate) fn new(arguments: &Arguments, folder: &Path) -> Result<Self, Failure> {
-        let known = Self::remembered(folder)?;
-        let mut profile = known.clone().unwrap_or_default();
+        let mut profile = Self::remembered(folder)?.unwrap_or_default();
         if let Some(issuer) = &arguments.issuer {
             if profile.issuer != *issuer {
-                profile = Self::default();
+                profile = Self {
+                    store: profile.store,
+                    ..Self::default()
+                };
             }
             profile.issuer.clone_from(issuer);
         }
@@ -50,11 +55,11 @@ impl Profile {
         if let Some(api) = &arguments.api {
             profile.api = Some(api.clone());
         }
+        if let Some(kind) = arguments.store.filter(|kind| *kind != Kind::Memory) {
+            profile.store = Some(kind);
+        }
         if profile.issuer.is_empty() {
             return Err(Failure::Usage("which server? --issuer URL"));
-        }
-        if known.as_ref() != Some(&profile) && arguments.store != Kind::Memory {
-            profile.remember(folder)?;
         }
         Ok(profile)
     }
@@ -73,18 +78,26 @@ impl Profile {
             issuer: text("issuer").unwrap_or_default(),
             by_hand,
             api: text("api"),
+            store: text("store").and_then(|kind| Kind::read(&kind).ok()),
         }))
     }
 
-    fn remember(&self, folder: &Path) -> Result<(), Failure> {
+    /// For the next command. Call it once this one has succeeded: what did not work is nothing to begin
+    /// the next one with.
+    pub(crate) fn remember(&self, folder: &Path) -> Result<(), Failure> {
+        if Self::remembered(folder)?.as_ref() == Some(self) {
+            return Ok(());
+        }
         let json = json!({
             "issuer": self.issuer,
             "client_id": self.by_hand.as_ref().map(|(id, _)| id),
             "key": self.by_hand.as_ref().map(|(_, key)| key),
             "api": self.api,
+            "store": self.store.map(Kind::name),
         });
-        // Written whole or not at all.
-        let (file, new) = (folder.join("profile.json"), folder.join("profile.json.new"));
+        // Written whole or not at all, though two commands end at once.
+        let file = folder.join("profile.json");
+        let new = folder.join(format!("profile.json.{}", std::process::id()));
         fs::write(&new, format!("{json:#}\n")).map_err(Failure::file(&new))?;
         fs::rename(&new, &file).map_err(Failure::file(&file))
     }
@@ -105,34 +118,29 @@ pub(crate) fn folder(arguments: &Arguments) -> Result<PathBuf, Failure> {
             ))?;
         base.join(NAME)
     };
-    if arguments.store != Kind::Memory {
+    if !arguments.in_memory() {
         // The store makes the folder, readable for its user alone, or says what is wrong with it.
         FileStore::open(&folder).map_err(Error::from)?;
     }
     Ok(folder)
 }
 
-/// The stores that the command line asks for. Nothing is ever kept unsealed.
-pub(crate) async fn stores(arguments: &Arguments, folder: &Path) -> Result<Stores, Failure> {
-    let stores = match arguments.store {
-        Kind::Memory => Ok(Stores::memory()),
-        Kind::Keyring => Stores::keyring(folder, NAME).await,
-        Kind::File => with_passphrase(arguments, folder).await,
-    };
-    Ok(stores.map_err(Error::from)?)
-}
-
-async fn with_passphrase(arguments: &Arguments, folder: &Path) -> Result<Stores, StoreError> {
-    let store = FileStore::open(folder)?;
-    let passphrase = match &arguments.passphrase_file {
-        Some(file) => fs::read_to_string(file).map_err(|_| StoreError::NotPermitted {
-            action: "read",
-            path: file.clone(),
-        })?,
-        None => rpassword::prompt_password("Passphrase: ").map_err(|_| StoreError::Passphrase)?,
-    };
-    let keys = SealingKeys::from_passphrase(&store, passphrase.trim_end_matches('\n')).await?;
-    Ok(Stores::new(store, keys))
+/// The stores that the command line asks for, or the last one did. Nothing is ever kept unsealed.
+pub(crate) async fn stores(
+    arguments: &Arguments,
+    profile: &Profile,
+    folder: &Path,
+) -> Result<Stores, Failure> {
+    let kind = arguments.store.or(profile.store).unwrap_or(Kind::Keyring);
+    Ok(match kind {
+        Kind::Memory => Stores::memory(),
+        Kind::Keyring => Stores::keyring(folder, NAME).await.map_err(Error::from)?,
+        Kind::File => {
+            let store = FileStore::open(folder).map_err(Error::from)?;
+            let keys = passphrase::sealing_keys(arguments, &store, folder).await?;
+            Stores::new(store, keys)
+        }
+    })
 }
 
 /// The way out, with the roots that the command line names.

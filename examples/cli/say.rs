@@ -1,6 +1,7 @@
 //! What the user reads, or the script.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -52,6 +53,9 @@ pub(crate) enum Failure {
     Usage(&'static str),
     NotRegistered,
     NotLoggedIn,
+    NoTerminal,
+    CalledOff,
+    PassphrasesDiffer,
     File(PathBuf, std::io::Error),
     Client(Error),
 }
@@ -67,6 +71,9 @@ impl Failure {
             Self::Usage(_) => "usage",
             Self::NotRegistered => "not_registered",
             Self::NotLoggedIn => "not_logged_in",
+            Self::NoTerminal => "no_terminal",
+            Self::CalledOff => "called_off",
+            Self::PassphrasesDiffer => "passphrases_differ",
             Self::File(..) => "file",
             Self::Client(error) => error.code(),
         }
@@ -74,10 +81,10 @@ impl Failure {
 
     fn status(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::NotRegistered => 2,
+            Self::Usage(_) | Self::NotRegistered | Self::NoTerminal => 2,
             Self::NotLoggedIn | Self::Client(Error::SignInAgain(_)) => 3,
             Self::Client(Error::Denied(Denied::AccessDenied(_) | Denied::Server(_))) => 4,
-            Self::Client(Error::Native(NativeError::Cancelled)) => 130,
+            Self::CalledOff | Self::Client(Error::Native(NativeError::Cancelled)) => 130,
             Self::Client(error) if error.retry_may_help() => 5,
             _ => 1,
         }
@@ -92,9 +99,29 @@ impl fmt::Display for Failure {
                 "this installation is not registered: run `register`, or give --client-id and --key",
             ),
             Self::NotLoggedIn => formatter.write_str("nobody is logged in: run `login`"),
-            Self::File(path, error) => write!(formatter, "{}: {error}", path.display()),
+            Self::NoTerminal => formatter.write_str(
+                "there is no terminal to ask for the passphrase at: name a file with --passphrase-file",
+            ),
+            Self::CalledOff => formatter.write_str("called off at the passphrase"),
+            Self::PassphrasesDiffer => {
+                formatter.write_str("the two passphrases differ, and none was taken: try again")
+            }
+            Self::File(path, error) => {
+                write!(formatter, "{}: {error}; {}", path.display(), what_to_do(error))
+            }
             Self::Client(error) => error.fmt(formatter),
         }
+    }
+}
+
+fn what_to_do(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound => "name a file that is there",
+        ErrorKind::PermissionDenied => "see to it that you may use the file",
+        ErrorKind::IsADirectory => "name a file, not a folder",
+        ErrorKind::InvalidData => "name a file of text",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room",
+        _ => "see what is wrong with the file or its disk",
     }
 }
 

@@ -8,11 +8,15 @@ use tracing::Instrument;
 use super::core::Core;
 use super::finish::is_unknown_key;
 use super::record::{by_session_id, by_subject};
-use super::vault::Content;
+use super::single_flight::SingleFlight;
+use super::vault::{Content, Opened};
 use super::{ended, kept};
 use crate::error::{Error, LogoutRequestFault, StoreError, Violation};
 use crate::protocol::logout::{LogoutToken, backchannel};
 use crate::store::RecordKind;
+
+/// How much longer a token is remembered than by the clock here: another replica's may run behind.
+const OTHER_CLOCKS: Duration = Duration::from_secs(60);
 
 /// Reads a request of the server's, verifies its token, and ends the sessions that it means.
 pub(crate) async fn logout(
@@ -21,39 +25,40 @@ pub(crate) async fn logout(
     body: &[u8],
 ) -> Result<LogoutToken, Error> {
     let span = tracing::info_span!("fapi.backchannel_logout", issuer = core.issuer().as_str());
-    log_out(core, content_type, body).instrument(span).await
+    let token = backchannel::read(content_type, body)?;
+    // To the end, though the server hangs up meanwhile: it may not tell of it again.
+    let (core, busy) = (core.clone(), core.shared.background.begin());
+    let job = async move {
+        let _busy = busy;
+        log_out(&core, &token).await
+    };
+    SingleFlight::default().run(|| job.instrument(span)).await?
 }
 
-async fn log_out(
-    core: &Arc<Core>,
-    content_type: Option<&str>,
-    body: &[u8],
-) -> Result<LogoutToken, Error> {
-    let token = backchannel::read(content_type, body)?;
-    let token = verified(core, &token).await?;
+async fn log_out(core: &Arc<Core>, token: &str) -> Result<LogoutToken, Error> {
+    let token = verified(core, token).await?;
     // BCL-8: each token counts once. Whoever has caught one can't use it again.
     let used = core.vault.key(RecordKind::Used, token.token_id());
-    let life = token.remember_until().seconds_since(core.now()).max(1);
+    let replayed = || Violation::LogoutRequest {
+        fault: LogoutRequestFault::Replayed,
+    };
+    if core.vault.load(&used).await?.is_some() {
+        return Err(replayed().into());
+    }
+    // The sessions first: a crash in between leaves a token that the server may send again, and to end a
+    // session twice does no harm.
+    end_sessions(core, &token).await?;
+    let life = token.remember_until().seconds_since(core.now()).max(0);
+    let life = Duration::from_secs(u64::try_from(life).unwrap_or(0));
     let content = Content {
         plain: b"{}",
         tags: Vec::new(),
-        life: Some(Duration::from_secs(u64::try_from(life).unwrap_or(1))),
+        life: Some(life + OTHER_CLOCKS),
     };
     match core.vault.create(&used, content).await {
-        Ok(_) => {}
-        Err(StoreError::Exists) => {
-            let fault = LogoutRequestFault::Replayed;
-            return Err(Violation::LogoutRequest { fault }.into());
-        }
-        Err(error) => return Err(error.into()),
-    }
-    match end_sessions(core, &token).await {
-        Ok(()) => Ok(token),
-        Err(error) => {
-            // The server may tell of it again.
-            drop(core.vault.delete(&used, None).await);
-            Err(error)
-        }
+        Ok(_) => Ok(token),
+        Err(StoreError::Exists) => Err(replayed().into()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -72,33 +77,46 @@ async fn verified(core: &Core, token: &str) -> Result<LogoutToken, Error> {
     }
 }
 
-/// BCL-9: the session of that `sid`; without one, all sessions of the user. None is fine.
+/// BCL-9: the session of that `sid`; without one, all sessions of the user. None is fine. One that can't be
+/// ended keeps none of the others alive; the first error is told.
 async fn end_sessions(core: &Arc<Core>, token: &LogoutToken) -> Result<(), Error> {
     let tags = [
         token.session_id().map(by_session_id),
         token.subject().map(by_subject),
     ];
+    let mut outcome = Ok(());
     for tag in tags.iter().flatten() {
-        for opened in core.vault.list(RecordKind::Session, Some(tag)).await? {
-            let Ok((record, version)) = core.vault.told(kept::read(&opened)) else {
-                continue;
-            };
-            let id_token = record.parts()?.0;
-            let meant = id_token
-                .is_some_and(|id_token| token.concerns(id_token.subject(), id_token.session_id()));
-            if !meant {
-                continue;
-            }
-            match kept::of_record(core, record, version).await {
-                Ok(Some(cell)) => ended::end_here(core, &cell).await?,
-                Ok(None) => {}
-                // Without its key it can't be used, and nothing can be proven to the server.
-                Err(Error::SignInAgain(_)) => {
-                    core.vault.delete(&opened.key, Some(version)).await?;
+        match core.vault.list(RecordKind::Session, Some(tag)).await {
+            Ok(found) => {
+                for opened in found {
+                    outcome = outcome.and(end_session(core, token, &opened).await);
                 }
-                Err(error) => return Err(error),
             }
+            Err(error) => outcome = outcome.and(Err(error.into())),
         }
     }
-    Ok(())
+    outcome
+}
+
+async fn end_session(core: &Arc<Core>, token: &LogoutToken, opened: &Opened) -> Result<(), Error> {
+    // One that is damaged can't be opened by anybody.
+    let read = kept::read(opened).and_then(|(record, version)| {
+        let id_token = record.parts()?.0;
+        Ok((record, version, id_token))
+    });
+    let Ok((record, version, id_token)) = core.vault.told(read) else {
+        return Ok(());
+    };
+    let meant =
+        id_token.is_some_and(|token_of| token.concerns(token_of.subject(), token_of.session_id()));
+    if !meant {
+        return Ok(());
+    }
+    match kept::with_record(core, record, version).await {
+        Ok(Some(cell)) => ended::end_here(core, &cell).await,
+        Ok(None) => Ok(()),
+        // Without its key it can't be used, and nothing can be proven to the server.
+        Err(Error::SignInAgain(_)) => Ok(core.vault.delete(&opened.key, Some(version)).await?),
+        Err(error) => Err(error),
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tracing::Instrument;
 
 use super::Client;
+use super::background::Background;
 use super::core::{Core, Shared};
 use super::documents::{Discovery, JwksCache, MetadataCache, first_metadata, passed};
 use super::dpop_keys::DpopKeys;
@@ -88,6 +89,7 @@ impl Parts {
             stores: self.stores.unwrap_or_else(Stores::memory),
             cells: Cells::default(),
             watch: Watch::default(),
+            background: Background::default(),
         })
     }
 }

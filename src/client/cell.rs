@@ -235,6 +235,18 @@ impl Cell {
         }
     }
 
+    /// Whether there are later tokens here than those that were read. They are then to be written in place
+    /// of that version.
+    pub(crate) fn is_ahead_of(&self, read: &Tokens, version: u64) -> bool {
+        let mut state = self.state();
+        let ahead = matches!(&state.life, Life::Live(known) if known.answers() > read.answers());
+        if ahead {
+            state.version = version;
+            state.unsaved = true;
+        }
+        ahead
+    }
+
     /// Notes that the store has the tokens after so many answers.
     pub(crate) fn saved(&self, answers: u64, version: u64) {
         let mut state = self.state();

@@ -8,8 +8,8 @@ use super::Client;
 use super::builder::{ClientBuilder, Parts};
 use super::core::{Core, Shared};
 use super::events::{Counters, Events};
+use super::finish;
 use super::session::Session;
-use super::{finish, transactions};
 use crate::crypto::Crypto;
 use crate::error::{ConfigError, Error};
 use crate::protocol::authorization_response::Callback;
@@ -101,9 +101,7 @@ impl Clients {
             let clients = clients.unwrap_or_else(PoisonError::into_inner);
             clients.values().map(|client| client.core.clone()).collect()
         };
-        let (core, taken) =
-            transactions::take(&cores, &transaction.into(), &callback.into()).await?;
-        finish::finish(&core, taken).await
+        finish::finish(&cores, transaction.into(), callback.into()).await
     }
 
     /// What happens inside, from now on, at all clients of the registry.

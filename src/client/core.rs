@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::background::Background;
 use super::documents::{JwksCache, MetadataCache};
 use super::dpop_keys::DpopKeys;
 use super::ended::Graveyard;
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) stores: Stores,
     pub(crate) cells: Cells,
     pub(crate) watch: Watch,
+    pub(crate) background: Background,
 }
 
 /// One client.

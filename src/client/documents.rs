@@ -336,7 +336,7 @@ impl JwksCache {
                 return Ok(Some(other));
             }
             let now = core.now();
-            if last.is_none_or(|last| now.seconds_since(last) >= JWKS_REFETCH_EVERY) {
+            if last.is_none_or(|last| is_long_ago(last, now)) {
                 *last = Some(now);
                 Some(self.start(core, url)?)
             } else {
@@ -354,6 +354,12 @@ impl JwksCache {
             return Err(error);
         }
         Ok(other())
+    }
+
+    /// The key set, where it is here and fresh.
+    pub(crate) fn at_hand(&self, now: Timestamp) -> Option<Arc<JwkSet>> {
+        let known = self.read()?;
+        (now < known.fresh_until).then_some(known.document)
     }
 
     fn read(&self) -> Option<Fetched<JwkSet>> {
@@ -388,6 +394,11 @@ impl JwksCache {
             Ok(fetched)
         })
     }
+}
+
+/// Whether a minute has passed since; a clock that was set back counts for one.
+const fn is_long_ago(last: Timestamp, now: Timestamp) -> bool {
+    now.seconds_since(last).saturating_abs() >= JWKS_REFETCH_EVERY
 }
 
 /// A fetch of the key set that is under way.

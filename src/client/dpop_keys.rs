@@ -11,7 +11,7 @@ use super::session::SessionId;
 use super::vault::{Content, digest};
 use crate::error::{Error, KeyError, SignInAgain, StoreError};
 use crate::keys::{KeyName, KeyStore, SoftwareKey};
-use crate::profile::Algorithm;
+use crate::profile::{Algorithm, TRANSACTION_LIFE};
 use crate::protocol::dpop::ProofKey;
 use crate::secret::PrivateKeyPem;
 use crate::store::RecordKind;
@@ -160,7 +160,9 @@ pub(crate) async fn for_login(
             let pending = PendingKey {
                 name: name.as_str().to_owned(),
                 session: session.as_str().to_owned(),
-                expires_at: core.now().plus(core.transaction_life + LOGIN_ENDS),
+                expires_at: core
+                    .now()
+                    .plus(core.transaction_life.min(TRANSACTION_LIFE) + LOGIN_ENDS),
             };
             // Written down before there is a key that nobody would find.
             let content = Content {

@@ -22,6 +22,8 @@ use crate::store::RecordKind;
 
 /// The most sessions that are remembered in this process for a store that failed.
 const TOMBSTONES: usize = 10_000;
+/// The most tombstones that are worked off when a login begins.
+const ROUND: usize = 100;
 /// How often a record that changes under our hands is read again.
 const TRIES: usize = 8;
 
@@ -66,20 +68,28 @@ impl Graveyard {
     }
 }
 
-/// Ends a session whose tokens are worth nothing any more, and forgets it. The cause that comes back is
-/// the first one there was.
-pub(crate) async fn end(core: &Core, cell: &Cell, cause: SignInAgain) -> SignInAgain {
+/// Ends a session whose tokens are worth nothing any more, and forgets it. What comes back is the first
+/// cause there was, or [`StoreError::LeaseLost`] where another has written to the record meanwhile: then
+/// nothing is certain, and nothing has ended.
+pub(crate) async fn end(core: &Core, cell: &Cell, cause: SignInAgain) -> Error {
+    if let Err(cause) = cell.live(|_| ()) {
+        return cause.into();
+    }
+    let key = core.vault.key(RecordKind::Session, cell.id.as_str());
+    let (version, _) = cell.version();
+    let deleted = core.vault.delete(&key, Some(version)).await;
+    if let Err(StoreError::Conflict) = deleted {
+        return StoreError::LeaseLost.into();
+    }
     match cell.end(cause) {
-        Err(cause) => cause,
+        Err(cause) => cause.into(),
         Ok(cause) => {
             core.shared.watch.session_ended(&cell.id, cause);
-            let key = core.vault.key(RecordKind::Session, cell.id.as_str());
-            let (version, _) = cell.version();
             // Where it can't be deleted, the next to open it is told the same by the server.
-            if core.vault.delete(&key, Some(version)).await.is_ok() {
+            if deleted.is_ok() {
                 forget_key(core, cell).await;
             }
-            cause
+            cause.into()
         }
     }
 }
@@ -108,6 +118,14 @@ pub(crate) async fn end_here(core: &Arc<Core>, cell: &Arc<Cell>) -> Result<(), E
     SingleFlight::default().start(|| job(core, cell)).map(drop)
 }
 
+/// Ends a session that nobody has, and gives it back in the background.
+pub(crate) fn abandon(core: &Arc<Core>, cell: &Arc<Cell>) {
+    if let Ok(cause) = cell.end(SignInAgain::LoggedOut) {
+        core.shared.watch.session_ended(&cell.id, cause);
+    }
+    drop(SingleFlight::default().start(|| job(core, cell)));
+}
+
 /// Buries an ended session, to the end even if the caller goes away: the store forgets it, the server is
 /// told to.
 pub(crate) async fn give_back(core: &Arc<Core>, cell: &Arc<Cell>) -> Result<(), Error> {
@@ -120,7 +138,9 @@ fn job(
     cell: &Arc<Cell>,
 ) -> impl Future<Output = Result<(), Error>> + Send + 'static {
     let (core, cell) = (core.clone(), cell.clone());
+    let busy = core.shared.background.begin();
     async move {
+        let _busy = busy;
         let first = core.graveyard.begin(&cell.id);
         let outcome = bury(&core, &cell).await;
         if first {
@@ -148,7 +168,9 @@ async fn bury(core: &Core, cell: &Arc<Cell>) -> Result<(), Error> {
         Err(error) => Err(error),
     };
     core.graveyard.remember(cell, settled.is_err());
-    revoked.and(settled.map_err(Error::from))
+    // Of two things that went wrong the store's is told: there the session may come back to life.
+    settled?;
+    revoked
 }
 
 /// Puts a tombstone in the session's place. What the record has is to be revoked too: another process
@@ -166,8 +188,15 @@ async fn mark(core: &Core, cell: &Cell) -> Result<(), StoreError> {
             return Ok(());
         }
         match kept::write(core, cell, remains(cell), version, None, 0).await {
+            Ok(_) => return Ok(()),
             Err(StoreError::Conflict) => {}
-            written => return written.map(drop),
+            // There may be no room for a tombstone; to delete needs none. A late refresh that finds no
+            // record takes that for a logout as well.
+            Err(error) => match core.vault.delete(&key, Some(version)).await {
+                Ok(()) => return Ok(()),
+                Err(StoreError::Conflict) => {}
+                Err(_) => return Err(error),
+            },
         }
     }
     Err(StoreError::Conflict)
@@ -189,8 +218,11 @@ async fn settle(core: &Core, cell: &Cell, known: &[Unrevoked]) -> Result<(), Sto
         let opened = core.vault.load(&key).await?;
         let read = opened.map(|opened| kept::read(&opened)).transpose()?;
         let version = read.as_ref().map(|(_, version)| *version);
+        let mut known_there = None;
         if let Some((record, _)) = read {
+            let has_ended = record.has_ended();
             let there = record.life().into_unrevoked();
+            known_there = has_ended.then(|| there.clone());
             cell.give_back(there.into_iter().filter(|one| !known.contains(one)));
         }
         let left = remains(cell);
@@ -206,6 +238,8 @@ async fn settle(core: &Core, cell: &Cell, known: &[Unrevoked]) -> Result<(), Sto
                 core.vault.create(&key, content).await.map(drop)
             }
             Some(version) if none_left => core.vault.delete(&key, Some(version)).await,
+            // A tombstone that says the same grows older, and passes when the tokens have.
+            Some(_) if known_there == Some(cell.unrevoked()) => Ok(()),
             Some(version) => kept::write(core, cell, left, version, None, 0)
                 .await
                 .map(drop),
@@ -226,8 +260,9 @@ async fn settle(core: &Core, cell: &Cell, known: &[Unrevoked]) -> Result<(), Sto
 
 /// Tells the server, in the background, of the sessions that it could not be told of.
 pub(crate) fn retry(core: &Arc<Core>) {
-    let again = core.clone();
+    let (again, busy) = (core.clone(), core.shared.background.begin());
     let job = || async move {
+        let _busy = busy;
         for cell in again.graveyard.take() {
             drop(job(&again, &cell).await);
         }
@@ -240,13 +275,18 @@ pub(crate) fn retry(core: &Arc<Core>) {
 }
 
 async fn work_off(core: &Arc<Core>) -> Result<(), Error> {
-    dpop_keys::sweep(core).await?;
-    for opened in core
+    if let Err(error) = dpop_keys::sweep(core).await {
+        tracing::warn!(code = error.code(), "keys of abandoned logins are left");
+    }
+    let ended = core
         .vault
         .list(RecordKind::Session, Some(&tombstone()))
-        .await?
-    {
-        let (record, version) = kept::read(&opened)?;
+        .await?;
+    for opened in ended.into_iter().take(ROUND) {
+        // One that is damaged is told of, and keeps none of the others.
+        let Ok((record, version)) = core.vault.told(kept::read(&opened)) else {
+            continue;
+        };
         if !core.graveyard.begin(&record.id()) {
             continue;
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
 use tracing::Instrument;
 
 use super::authorization_server::{self, Call};
@@ -9,21 +10,67 @@ use super::cell::{Cell, Grant};
 use super::core::Core;
 use super::session::Session;
 use super::tokens::Tokens;
-use super::transactions::{Taken, Transaction};
+use super::transactions::{self, Taken, Transaction};
 use super::{dpop_keys, ended, kept};
-use crate::error::{Endpoint, Error, JwtFault, SignInAgain, Violation};
-use crate::protocol::authorization_response::Response;
+use crate::error::{
+    ConfigError, Endpoint, Error, JwtFault, SignInAgain, TransportError, TransportFault, Violation,
+};
+use crate::protocol::authorization_response::{Callback, Response};
 use crate::protocol::id_token::{self, IdToken, Occasion};
 use crate::protocol::token::{self, TokenResponse};
-use crate::secret::AuthorizationCode;
+use crate::secret::{AuthorizationCode, TransactionHandle};
 
-/// Redeems the code of a callback that holds, checks what comes, and keeps the session.
-pub(crate) async fn finish(core: &Arc<Core>, taken: Taken) -> Result<Session, Error> {
+/// Takes the login that a callback answers at one of these clients, redeems the code, checks what comes, and
+/// keeps the session.
+///
+/// Who goes away before the login is taken has used nothing up. From then on it goes to its end without
+/// them, since a code is redeemed once; a session that nobody waits for is given back.
+pub(crate) async fn finish(
+    cores: &[Arc<Core>],
+    handle: TransactionHandle,
+    callback: Callback,
+) -> Result<Session, Error> {
+    let runtime = tokio::runtime::Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
+    let (core, taken) = transactions::take(cores, &handle, &callback).await?;
     let span = tracing::info_span!("fapi.finish_login", issuer = core.issuer().as_str());
-    session_of(core, taken).instrument(span).await
+    let (tell, told) = oneshot::channel();
+    let busy = core.shared.background.begin();
+    let job = async move {
+        let cell = session_of(&core, taken).await;
+        // Where nobody waits, it comes back and is dropped.
+        drop(tell.send(cell.map(|cell| Unclaimed(Some((core, cell))))));
+        drop(busy);
+    };
+    runtime.spawn(job.instrument(span));
+    match told.await {
+        Ok(outcome) => outcome?.claim(),
+        // The runtime ended the job.
+        Err(_) => Err(TransportError::new(TransportFault::Broken).into()),
+    }
 }
 
-async fn session_of(core: &Arc<Core>, taken: Taken) -> Result<Session, Error> {
+/// A new session on the way to who waits for it. Where it does not arrive, nobody could ever log it out.
+struct Unclaimed(Option<(Arc<Core>, Arc<Cell>)>);
+
+impl Unclaimed {
+    fn claim(mut self) -> Result<Session, Error> {
+        match self.0.take() {
+            Some((core, cell)) => Ok(Session::new(core, cell)),
+            None => Err(TransportError::new(TransportFault::Broken).into()),
+        }
+    }
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        if let Some((core, cell)) = self.0.take() {
+            tracing::warn!(session = cell.id.tag(), "a login that nobody waits for");
+            ended::abandon(&core, &cell);
+        }
+    }
+}
+
+async fn session_of(core: &Arc<Core>, taken: Taken) -> Result<Arc<Cell>, Error> {
     let Taken {
         transaction,
         response,
@@ -59,7 +106,7 @@ async fn kept(
     transaction: Transaction,
     id_token: Option<IdToken>,
     tokens: Tokens,
-) -> Result<Session, Error> {
+) -> Result<Arc<Cell>, Error> {
     let grant = Grant::User {
         id_token,
         asked: transaction.target,
@@ -76,7 +123,7 @@ async fn kept(
         Ok(cell) => {
             dpop_keys::settle(core, &transaction.source).await;
             core.shared.watch.session_created(&cell.id);
-            Ok(Session::new(core.clone(), cell))
+            Ok(cell)
         }
         Err((cell, error)) => {
             // Nobody has seen this session: there is no end of it to tell of.

@@ -111,16 +111,25 @@ pub(crate) enum Found {
 /// Reads the record of a session again and takes over what another process wrote.
 pub(crate) async fn read_again(core: &Core, cell: &Cell) -> Result<Found, Error> {
     save(core, cell).await?;
-    let (version, _) = cell.version();
-    let life = match load(core, &cell.id).await? {
-        Some((record, now)) if now != version => Some((record.life(), now)),
-        Some(_) => None,
-        None => return Ok(gone(core, cell, SignInAgain::LoggedOut)),
+    let Some((record, now)) = load(core, &cell.id).await? else {
+        return Ok(gone(core, cell, SignInAgain::LoggedOut));
     };
-    match life {
-        Some((Life::Ended { cause, .. }, _)) => Ok(gone(core, cell, cause)),
-        Some((Life::Live(tokens), now)) => Ok(take_over(cell, tokens, now, false)),
-        None => Ok(live(cell)),
+    let tokens = match record.life() {
+        Life::Ended { cause, .. } => return Ok(gone(core, cell, cause)),
+        Life::Live(tokens) => tokens,
+    };
+    // A store that went back to what it was (a failover, a backup) has tokens that the server takes no
+    // longer: ours are written in their place.
+    if cell.is_ahead_of(&tokens, now) {
+        tracing::warn!(session = cell.id.tag(), "the store had older tokens");
+        save(core, cell).await?;
+        return Ok(live(cell));
+    }
+    let (version, _) = cell.version();
+    if now == version {
+        Ok(live(cell))
+    } else {
+        Ok(take_over(cell, tokens, now, false))
     }
 }
 
@@ -172,8 +181,18 @@ pub(crate) async fn open(core: &Core, id: &SessionId) -> Result<Option<Arc<Cell>
     Ok(None)
 }
 
-/// The session of a record; `None` where it has ended.
+/// The session of a record; `None` where it has ended, here or in the store.
 pub(crate) async fn of_record(
+    core: &Core,
+    record: SessionRecord,
+    version: u64,
+) -> Result<Option<Arc<Cell>>, Error> {
+    let cell = with_record(core, record, version).await?;
+    Ok(cell.filter(|cell| cell.live(drop_ref).is_ok()))
+}
+
+/// The session of a record that lives. It may have ended here, and the store not have been told.
+pub(crate) async fn with_record(
     core: &Core,
     record: SessionRecord,
     version: u64,
@@ -184,11 +203,12 @@ pub(crate) async fn of_record(
         match record.life() {
             Life::Ended { cause, .. } => {
                 ended_elsewhere(core, &cell, cause);
+                return Ok(None);
             }
             // What this process has may be newer than what was just read.
             Life::Live(tokens) => cell.adopt_newer(tokens, version),
         }
-        return Ok(cell.live(drop_ref).is_ok().then_some(cell));
+        return Ok(Some(cell));
     }
     if record.has_ended() {
         return Ok(None);
@@ -287,7 +307,9 @@ pub(crate) fn save_later(core: &Arc<Core>, cell: &Arc<Cell>, turn: Turn) {
     else {
         return;
     };
+    let busy = core.shared.background.begin();
     runtime.spawn(async move {
+        let _busy = busy;
         let (mut pause, longest) = SAVE_AGAIN;
         while cell.version().1 {
             turn.hold(sleep(pause)).await;

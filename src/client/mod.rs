@@ -3,6 +3,7 @@
 mod api;
 mod authorization_server;
 mod backchannel;
+mod background;
 mod builder;
 mod cell;
 mod clients;
@@ -34,6 +35,7 @@ mod turn;
 mod vault;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -101,6 +103,9 @@ impl Client {
     /// (the value of its cookie). `callback` is what arrived: the raw URL, query or form. A callback
     /// that does not hold uses nothing up; one that does is taken once.
     ///
+    /// Once the login is taken, this goes on to its end even if the caller goes away (a browser that hangs
+    /// up). A session that nobody waits for then is logged out again.
+    ///
     /// # Errors
     /// [`Error::Violation`] for a callback, a token or an ID token that breaks a rule;
     /// [`Error::Denied`] when the user or the server said no; [`Error::Transport`].
@@ -110,8 +115,7 @@ impl Client {
         callback: impl Into<Callback>,
     ) -> Result<Session, Error> {
         let own = [self.core.clone()];
-        let (core, taken) = transactions::take(&own, &transaction.into(), &callback.into()).await?;
-        finish::finish(&core, taken).await
+        finish::finish(&own, transaction.into(), callback.into()).await
     }
 
     /// Gives up the logins that a browser has under way at this client: the user went away, or thought
@@ -154,7 +158,10 @@ impl Client {
     /// [`StoreError`] where the store failed. A record that can't be opened is passed over and told of
     /// ([`Event::StoreFailing`]).
     pub async fn sessions_of(&self, subject: &str) -> Result<Vec<Session>, Error> {
-        self.sessions_with(&record::by_subject(subject)).await
+        let mut sessions = self.find(Some(&record::by_subject(subject))).await?;
+        // SES-8: a tag is not sealed. Whoever can write to the store can put one user's on another's record.
+        sessions.retain(|session| session.subject() == Some(subject));
+        Ok(sessions)
     }
 
     /// All sessions of this client, whoever's they are.
@@ -163,10 +170,6 @@ impl Client {
     /// As those of [`sessions_of`](Self::sessions_of).
     pub async fn sessions(&self) -> Result<Vec<Session>, Error> {
         self.find(None).await
-    }
-
-    async fn sessions_with(&self, tag: &Digest) -> Result<Vec<Session>, Error> {
-        self.find(Some(tag)).await
     }
 
     async fn find(&self, tag: Option<&Digest>) -> Result<Vec<Session>, Error> {
@@ -223,6 +226,23 @@ impl Client {
         callback: impl Into<Callback>,
     ) -> Result<(), Error> {
         end_session::returned(&state.into(), &callback.into())
+    }
+
+    /// Waits until nothing is under way in the background any more, or `patience` is over: refreshes that
+    /// nobody waits for, tokens that the store has yet to take, logouts of which the server is being told.
+    /// Whether all of it came to its end.
+    ///
+    /// Call it before the program ends. A refresh that dies with it may leave the server with a rotation
+    /// that nobody knows of. Clients of a registry wait for one another.
+    ///
+    /// ```
+    /// # async fn end(client: &fapi_client::Client) {
+    /// client.settled(std::time::Duration::from_secs(30)).await;
+    /// # }
+    /// ```
+    pub async fn settled(&self, patience: Duration) -> bool {
+        let settled = self.core.shared.background.settled();
+        tokio::time::timeout(patience, settled).await.is_ok()
     }
 
     /// What happens inside, from now on: sessions that are renewed and that end, nonces, clocks, the

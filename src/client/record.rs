@@ -23,6 +23,9 @@ use crate::store::Digest;
 /// How long a session is kept that nobody uses. Every refresh counts anew.
 pub(crate) const SESSION_LIFE: Duration = Duration::from_secs(180 * 24 * 3600);
 
+/// How long the server is told of a session that has ended, where it takes no revocation.
+const TOMBSTONE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// A session as it is kept.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct SessionRecord {
@@ -123,7 +126,11 @@ impl SessionRecord {
         Content {
             plain,
             tags: self.tags(id_token),
-            life: Some(SESSION_LIFE),
+            life: Some(if self.has_ended() {
+                TOMBSTONE_LIFE
+            } else {
+                SESSION_LIFE
+            }),
         }
     }
 

@@ -16,12 +16,12 @@ use super::authorization_server::{self, Call};
 use super::cell::{Cell, Grant, Life};
 use super::core::Core;
 use super::ended;
-use super::finish::verified_id_token;
+use super::finish::{is_unknown_key, verified_id_token};
 use super::kept::{self, Found};
 use super::tokens::{Part, Renew, Tokens, Unrevoked, Usable};
 use super::turn::{PATIENCE, Turn};
 use crate::error::{Denied, Endpoint, Error, SignInAgain, StoreError, Violation};
-use crate::protocol::id_token::Occasion;
+use crate::protocol::id_token::{self, Occasion};
 use crate::protocol::token::{self, TokenResponse};
 
 /// After a refresh that failed, the background lets the server rest for so long. Who needs a token
@@ -91,7 +91,9 @@ fn job(
 ) -> impl Future<Output = Result<(), Error>> + Send + 'static {
     let (core, cell, part) = (core.clone(), cell.clone(), part.clone());
     let span = tracing::info_span!("fapi.refresh", session = cell.id.tag());
+    let busy = core.shared.background.begin();
     let job = async move {
+        let _busy = busy;
         // Another run may have ended between the question and this answer.
         if cell.generation(&part)? != generation {
             return Ok(());
@@ -159,6 +161,13 @@ async fn renew(
     let Some(begun) = begin(core, cell, part, generation, turn).await? else {
         return Ok(());
     };
+    // What came before may have taken long. Two who send the same refresh token are one too many.
+    if let Err(error) = turn.renew().await {
+        if !begun.lost {
+            take_back_the_note(core, cell, turn).await;
+        }
+        return core.vault.told(Err(error)).map_err(Error::from);
+    }
     let lost = AtomicBool::new(begun.lost);
     let sent_at = core.now();
     let response = turn.hold(ask(core, cell, part, &begun.tokens, &lost)).await;
@@ -167,7 +176,22 @@ async fn renew(
         Ok(response) => response,
         Err(error) => return failed(core, cell, error, lost, &begun, turn).await,
     };
-    let checked = turn.hold(check(core, cell, &response)).await;
+    let (mut known, mut version) = (begun.tokens, begun.version);
+    let checked = match check_at_hand(core, cell, &response) {
+        Some(checked) => checked,
+        None => {
+            // What was rotated is written before anything else is asked of the server: to wait for its
+            // keys is to wait for a crash.
+            known = known.with_new_refresh_token(&response);
+            if let Err(error) = store(core, cell, known.clone(), version, turn).await {
+                cell.give_back([Unrevoked::of(response)]);
+                drop(ended::give_back(core, cell).await);
+                return Err(error);
+            }
+            version = cell.version().0;
+            turn.hold(check(core, cell, &response)).await
+        }
+    };
     if let Err(Error::Violation(Violation::SubjectChanged)) = &checked {
         // IDT-12.2: another user's tokens. Nothing of this session can be trusted any more.
         if let Ok(cause) = cell.end(SignInAgain::SubjectChanged) {
@@ -179,8 +203,8 @@ async fn renew(
         return checked;
     }
     let complete = checked.is_ok();
-    let tokens = begun.tokens.after(part, response, complete, sent_at);
-    store(core, cell, tokens, begun.version, turn).await?;
+    let tokens = known.after(part, response, complete, sent_at);
+    store(core, cell, tokens, version, turn).await?;
     if complete {
         core.shared.watch.session_updated(&cell.id);
     }
@@ -250,7 +274,7 @@ async fn no_refresh_token(core: &Arc<Core>, cell: &Arc<Cell>) -> Error {
     let cause = SignInAgain::NoRefreshToken;
     // Nothing will bring a dead token back to life.
     if cell.is_dead(core.now()) {
-        ended::end(core, cell, cause).await.into()
+        ended::end(core, cell, cause).await
     } else {
         cause.into()
     }
@@ -278,16 +302,41 @@ async fn ask(
     authorization_server::tokens(core, call).await
 }
 
+/// The same check with the keys that are here; `None` where others have to be fetched for it.
+fn check_at_hand(core: &Core, cell: &Cell, response: &TokenResponse) -> Option<Result<(), Error>> {
+    let Some(id_token) = &response.id_token else {
+        return Some(Ok(()));
+    };
+    let keys = core.jwks.at_hand(core.now())?;
+    let occasion = occasion(cell, response);
+    match id_token::check(
+        id_token,
+        &core.shared.crypto,
+        &keys,
+        &core.registered,
+        &occasion,
+        core.now(),
+    ) {
+        Err(violation) if is_unknown_key(&violation) => None,
+        checked => Some(checked.map(drop).map_err(Error::from)),
+    }
+}
+
+fn occasion<'a>(cell: &'a Cell, response: &'a TokenResponse) -> Occasion<'a> {
+    Occasion::Refresh {
+        first: cell.id_token(),
+        access_token: &response.access_token,
+    }
+}
+
 /// IDT-12.2: where an ID token came with the new tokens, it is checked against the first one.
 async fn check(core: &Core, cell: &Cell, response: &TokenResponse) -> Result<(), Error> {
     let Some(id_token) = &response.id_token else {
         return Ok(());
     };
-    let occasion = Occasion::Refresh {
-        first: cell.id_token(),
-        access_token: &response.access_token,
-    };
-    verified_id_token(core, id_token, &occasion).await.map(drop)
+    verified_id_token(core, id_token, &occasion(cell, response))
+        .await
+        .map(drop)
 }
 
 /// Writes what the server gave, before anyone sees it.
@@ -342,6 +391,10 @@ async fn failed(
                 take_back_the_note(core, cell, turn).await;
                 return Ok(());
             }
+            // The record is another's by now, who noted a refresh after us: its answer is what counts.
+            Ok(Found::Live) if cell.version().0 != begun.version => {
+                return Err(StoreError::LeaseLost.into());
+            }
             Ok(Found::Live) => {}
             Err(error) => {
                 // Nothing is concluded from what was not read: the next refresh is told the same.
@@ -357,7 +410,7 @@ async fn failed(
             SignInAgain::RefreshTokenRefused
         };
         // Where the user logged out meanwhile, that is why.
-        return Err(ended::end(core, cell, cause).await.into());
+        return Err(ended::end(core, cell, cause).await);
     }
     let lost = lost || may_have_rotated(&error);
     if !lost {

@@ -21,7 +21,7 @@ use super::builder::{ClientBuilder, Parts};
 use super::core::Shared;
 use super::documents::Discovery;
 use crate::crypto::Crypto;
-use crate::error::{ConfigError, Endpoint, Error};
+use crate::error::{ConfigError, Endpoint, Error, TransportError, TransportFault};
 use crate::keys::CertificateSet;
 use crate::profile::{ANSWER_MAX_BYTES, AS_TIMEOUT, Algorithm};
 use crate::protocol::answer::Answer;
@@ -183,14 +183,10 @@ impl Registration {
     /// [`update`](Self::update).
     pub async fn read(&mut self) -> Result<(), Error> {
         let span = tracing::info_span!("fapi.registration.read");
-        async {
-            let asked = protocol::update(&self.client_id, &self.metadata);
-            let answer = self.manage(Method::GET, None).await?;
-            self.take(protocol::response(answer, StatusCode::OK, &asked)?)
-                .await
-        }
-        .instrument(span)
-        .await
+        let asked = protocol::update(&self.client_id, &self.metadata);
+        self.to_its_end(Method::GET, asked, Identity::default())
+            .instrument(span)
+            .await
     }
 
     /// Changes the client's registration at the server (RFC 7592 section 2.2). The whole registration is
@@ -205,19 +201,12 @@ impl Registration {
     /// [`save`](Self::save) again.
     pub async fn update(&mut self, changes: RegistrationChanges) -> Result<(), Error> {
         let span = tracing::info_span!("fapi.registration.update");
-        async {
-            let (metadata, identity) = changes.applied(&self.metadata, &self.identity)?;
-            // DCM-2.2: everything, the client id, and none of what the server alone gives.
-            let asked = protocol::update(&self.client_id, &metadata);
-            let answer = self.manage(Method::PUT, Some(&asked)).await?;
-            let answered = protocol::response(answer, StatusCode::OK, &asked)?;
-            if answered.registered.is_ok() {
-                self.identity.renew(identity);
-            }
-            self.take(answered).await
-        }
-        .instrument(span)
-        .await
+        let (metadata, identity) = changes.applied(&self.metadata, &self.identity)?;
+        // DCM-2.2: everything, the client id, and none of what the server alone gives.
+        let asked = protocol::update(&self.client_id, &metadata);
+        self.to_its_end(Method::PUT, asked, identity)
+            .instrument(span)
+            .await
     }
 
     /// Deletes the client at the server (RFC 7592 section 2.3), and in the store where it is kept.
@@ -236,6 +225,58 @@ impl Registration {
         }
         .instrument(span)
         .await
+    }
+
+    /// Asks, and takes over what is answered, though the caller goes away meanwhile: the server may have
+    /// given another token, and that is the only one from then on.
+    async fn to_its_end(
+        &mut self,
+        method: Method,
+        asked: Map<String, Value>,
+        identity: Identity,
+    ) -> Result<(), Error> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
+        let mut next = self.copy();
+        let job = async move {
+            let outcome = next.ask(method, &asked, identity).await;
+            (next, outcome)
+        };
+        let ended = runtime
+            .spawn(job.instrument(tracing::Span::current()))
+            .await;
+        let (next, outcome) = ended.map_err(|_| TransportError::new(TransportFault::Broken))?;
+        *self = next;
+        outcome
+    }
+
+    async fn ask(
+        &mut self,
+        method: Method,
+        asked: &Map<String, Value>,
+        identity: Identity,
+    ) -> Result<(), Error> {
+        let json = (method == Method::PUT).then_some(asked);
+        let answer = self.manage(method, json).await?;
+        let answered = protocol::response(answer, StatusCode::OK, asked)?;
+        if answered.registered.is_ok() {
+            self.identity.renew(identity);
+        }
+        self.take(answered).await
+    }
+
+    /// Not for programs: of two, one would have a token that is void after the next answer.
+    fn copy(&self) -> Self {
+        Self {
+            issuer: self.issuer.clone(),
+            client_id: self.client_id.clone(),
+            issued_at: self.issued_at,
+            metadata: self.metadata.clone(),
+            management: self.management.clone(),
+            identity: self.identity.clone(),
+            discovery: self.discovery,
+            parts: self.parts.clone(),
+            kept: self.kept.clone(),
+        }
     }
 
     /// DCM-3: the new token is stored before anything else happens with it, and the old one is dropped.

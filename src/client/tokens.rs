@@ -213,6 +213,17 @@ impl Tokens {
         tokens
     }
 
+    /// These tokens with the refresh token of an answer whose rest is still to be checked.
+    pub(crate) fn with_new_refresh_token(&self, response: &TokenResponse) -> Self {
+        let mut tokens = self.clone();
+        if let Some(refresh_token) = &response.refresh_token {
+            tokens.refresh_token = Some(refresh_token.clone());
+        }
+        tokens.in_flight = false;
+        tokens.answers += 1;
+        tokens
+    }
+
     /// Everything in here, for the server to forget.
     pub(super) fn unrevoked(&self) -> Unrevoked {
         let granted = self.granted.iter();

@@ -46,6 +46,14 @@ impl Turn {
         self.lease.fence()
     }
 
+    /// Holds the turn for another lease, or finds that it is somebody else's by now.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]; what the store fails with.
+    pub(crate) async fn renew(&self) -> Result<(), StoreError> {
+        self.lease.renew().await
+    }
+
     /// Works, and keeps the turn meanwhile.
     pub(crate) async fn hold<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);

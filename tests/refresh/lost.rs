@@ -217,7 +217,7 @@ async fn a_timeout_loses_nothing() {
     assert!(client.sessions_of("bob").await.unwrap().is_empty());
 }
 
-/// Design (Sessions), ERR-10: a refresh whose runtime ends while it is under way is a lost answer. Where the
+/// SES-4, ERR-10: a refresh whose runtime ends while it is under way is a lost answer. Where the
 /// server keeps its retry window nothing is lost, and where it does not, the user is told the truth.
 #[test]
 fn a_runtime_that_ends_loses_an_answer() {

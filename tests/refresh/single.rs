@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::{access_tokens, advance, session, still};
 use crate::common;
 
-/// Design, Sessions: before its end a token is renewed in the background; who holds a living token does
+/// SES-2: before its end a token is renewed in the background; who holds a living token does
 /// not wait for it, even where the server takes its time.
 #[tokio::test]
 async fn callers_with_a_living_token_do_not_wait() {
@@ -30,7 +30,7 @@ async fn callers_with_a_living_token_do_not_wait() {
     assert_ne!(used[2], used[3]);
 }
 
-/// Design, Sessions: after its end fifty callers wait for one refresh.
+/// SES-2: after its end fifty callers wait for one refresh.
 #[tokio::test]
 async fn fifty_callers_share_one_refresh() {
     let server = still().refresh_rotation(true).start().await;
@@ -80,7 +80,7 @@ async fn many_refused_calls_cause_one_refresh() {
     common::assert_fresh(&server);
 }
 
-/// Design, Sessions: a refresh that has gone out is finished though every caller that waits for it is
+/// SES-2: a refresh that has gone out is finished though every caller that waits for it is
 /// cancelled, so that no rotated token is lost.
 #[tokio::test]
 async fn a_refresh_outlives_its_callers() {
@@ -102,7 +102,7 @@ async fn a_refresh_outlives_its_callers() {
     assert!(server.tokens_used_twice().is_empty());
 }
 
-/// Design, Sessions: a background refresh that failed is tried again after ten seconds, not with every call.
+/// SES-2: a background refresh that failed is tried again after ten seconds, not with every call.
 #[tokio::test]
 async fn a_failed_background_refresh_rests() {
     let server = still().start().await;

@@ -180,6 +180,33 @@ async fn a_token_that_could_not_be_stored_is_not_lost() {
     load(&stores, &server).await.read().await.unwrap();
 }
 
+/// DCM-3: who goes away while the server answers loses no token: what it brings is stored all the same.
+#[tokio::test]
+async fn a_token_is_stored_though_nobody_waits_for_it() {
+    let server = TestServer::builder()
+        .registration_token_rotation(true)
+        .start()
+        .await;
+    let stores = Foreign::default().stores();
+    let mut registration = register(&server).await;
+    registration.save(&stores, "app").await.unwrap();
+    let hold = server.hold(Endpoint::Management);
+    let asking = tokio::spawn(async move { registration.read().await });
+    server.wait_for(Endpoint::Management, 1).await;
+    asking.abort();
+    asking.await.unwrap_err();
+    hold.release();
+    let mut loaded = load(&stores, &server).await;
+    let kept = || async { load(&stores, &server).await.to_bytes().unwrap() };
+    let before = loaded.to_bytes().unwrap();
+    while *kept().await == *before {
+        tokio::task::yield_now().await;
+    }
+    loaded = load(&stores, &server).await;
+    loaded.read().await.unwrap();
+    assert_eq!(server.refusals(), Vec::<String>::new());
+}
+
 /// DCM-2.3: 204, and the client is gone at the server and in the store. Nothing is sent for it again.
 #[tokio::test]
 async fn a_client_is_deleted() {

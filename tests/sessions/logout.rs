@@ -83,7 +83,7 @@ async fn a_revocation_that_failed_can_be_repeated() {
     common::assert_fresh(&server);
 }
 
-/// Design (Sessions): a refresh that is under way at logout revives nothing, and what it brings is revoked.
+/// SES-5: a refresh that is under way at logout revives nothing, and what it brings is revoked.
 /// Who waits for it is told that the session was logged out.
 #[tokio::test]
 async fn logout_during_a_refresh_revives_nothing() {

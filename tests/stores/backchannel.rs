@@ -107,7 +107,8 @@ async fn a_store_that_fails_lets_the_server_repeat() {
     let world = World::start(lenient()).await;
     let (one, _) = world.two().await;
     let token = token(&world, true, true);
-    world.store.fail(Op::List, StoreError::Unavailable, 1);
+    // By session and by user.
+    world.store.fail(Op::List, StoreError::Unavailable, 2);
     let outcome = told(&one, &token).await;
     assert_eq!(LogoutAnswer::of(&outcome), LogoutAnswer::Failed);
     assert_eq!(LogoutAnswer::Failed.into_response().status(), 400);

@@ -10,7 +10,7 @@ use crate::common;
 
 const NOW: i64 = 1_800_000_000;
 
-/// Lessons 4 (3), OP-5: a device whose clock is set back or ahead by an hour, which is more than is
+/// SES-13, OP-5: a device whose clock is set back or ahead by an hour, which is more than is
 /// corrected: the error says by how much and what to do, no session ends, and everything works when the clock is right
 /// again.
 #[tokio::test]
@@ -66,4 +66,23 @@ async fn all_clocks_jump_together() {
         .await;
     assert_eq!(client.counters().sessions_ended, 0);
     world.nothing_twice();
+}
+
+/// OIDC-10, SES-13: a clock that is set back does not keep a key set that is out of date.
+#[tokio::test]
+async fn keys_are_fetched_anew_after_the_clock_was_set_back() {
+    let world = World::start(lenient()).await;
+    let client = world.client().await;
+    let log_in = || common::log_in_with(&client, &world.server, "alice");
+    log_in().await.unwrap();
+    let change = || {
+        world.server.rotate_keys();
+        world.server.retire_old_keys();
+    };
+    change();
+    log_in().await.unwrap();
+    world.server.clock().rewind(Duration::from_secs(3600));
+    world.advance(120);
+    change();
+    log_in().await.unwrap();
 }

@@ -73,7 +73,7 @@ fn crash(when: When, grace: u64, then: impl AsyncFnOnce(&World, &Client, &Sessio
     });
 }
 
-/// Design (Sessions), ERR-10, SP-5.3.2.1-9: where the server keeps its retry window, nothing is lost,
+/// SES-4, ERR-10, SP-5.3.2.1-9: where the server keeps its retry window, nothing is lost,
 /// whenever a process dies: the next one goes on, with the old refresh token where it has to.
 #[test]
 fn with_a_retry_window_a_crash_loses_nothing() {
@@ -97,7 +97,7 @@ fn with_a_retry_window_a_crash_loses_nothing() {
     }
 }
 
-/// Design (Sessions), ERR-8: where the server keeps none, the user is told that the rotation was lost, and
+/// SES-4, ERR-8: where the server keeps none, the user is told that the rotation was lost, and
 /// only where it was; the record is gone.
 #[test]
 fn without_a_retry_window_a_lost_rotation_is_named() {

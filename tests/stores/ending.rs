@@ -9,7 +9,7 @@ use crate::common;
 
 const OUT: SignInAgain = SignInAgain::LoggedOut;
 
-/// Design (Sessions): logout in one process ends the session in the other; nothing more goes out for it.
+/// SES-5: logout in one process ends the session in the other; nothing more goes out for it.
 #[tokio::test]
 async fn a_logout_ends_the_session_everywhere() {
     let world = World::start(strict()).await;
@@ -33,7 +33,7 @@ async fn a_logout_ends_the_session_everywhere() {
     }
 }
 
-/// Design (Sessions): a refresh that is under way in one process when another logs out revives nothing;
+/// SES-5: a refresh that is under way in one process when another logs out revives nothing;
 /// what it brings is revoked.
 #[tokio::test]
 async fn a_late_refresh_of_another_process_revives_nothing() {
@@ -153,7 +153,7 @@ async fn a_tombstone_is_worked_off_by_the_next_login() {
     assert_eq!(world.revoked().len(), 1);
 }
 
-/// Design (Sessions): logout ends the session here even if the store fails; the store is told later.
+/// SES-5: logout ends the session here even if the store fails; the store is told later.
 #[tokio::test]
 async fn a_logout_that_the_store_does_not_take() {
     let world = World::start(strict()).await;

@@ -9,7 +9,7 @@ use super::faulty::Op;
 use super::world::{World, lenient, strict};
 use crate::{common, secrets};
 
-/// Design (Sessions): a session's life is told in order, to all who listen, and counted.
+/// SES-11: a session's life is told in order, to all who listen, and counted.
 #[tokio::test]
 async fn a_sessions_life_is_told() {
     let world = World::start(strict()).await;
@@ -66,9 +66,18 @@ async fn a_sessions_life_is_told() {
     assert_eq!(one.next().await, None, "nobody is left to tell anything");
 }
 
-/// DPOP-8a, OP-5: nonces that were asked for and clocks that differ are told, with where.
+/// The lines of the log that say this, with that in them.
+fn lines(words: &str, of: &str) -> Vec<String> {
+    let logged = secrets::logged();
+    let lines = logged.lines();
+    let found = lines.filter(|line| line.contains(words) && line.contains(of));
+    found.map(str::to_owned).collect()
+}
+
+/// DPOP-8a, OP-5: nonces that were asked for and clocks that differ are told and logged, with where.
 #[tokio::test]
 async fn nonces_and_clocks_are_told() {
+    secrets::captured();
     let world = World::start(lenient().nonces(Nonces::Rotating)).await;
     let client = world.client().await;
     let mut events = client.events();
@@ -84,6 +93,11 @@ async fn nonces_and_clocks_are_told() {
     world.server.rotate_nonces();
     session.refresh().await.unwrap();
     assert_eq!(events.next().await, retried(At::Token));
+    // Within the span of this session's refresh.
+    let logged = lines("nonce retried", &session.id().tag());
+    assert_eq!(logged.len(), 1, "{logged:?}");
+    assert!(logged[0].contains(" DEBUG fapi.refresh{session="));
+    assert!(logged[0].ends_with("nonce retried endpoint=\"token\""));
     assert!(matches!(
         events.next().await,
         Some(Event::SessionUpdated { .. })
@@ -96,6 +110,12 @@ async fn nonces_and_clocks_are_told() {
         }
     };
     assert_eq!(offset, (world.server.issuer().to_owned(), 8));
+    // The port is this server's own.
+    let logged = lines("clock offset", world.server.issuer());
+    assert_eq!(logged.len(), 1, "{logged:?}");
+    assert!(logged[0].contains(" INFO "));
+    let end = format!("clock offset origin={:?} seconds=8", world.server.issuer());
+    assert!(logged[0].ends_with(&end), "{logged:?}");
     assert_eq!(client.counters().clock_offsets, 1);
     assert!(client.counters().nonces_retried >= 2);
 }
@@ -103,7 +123,7 @@ async fn nonces_and_clocks_are_told() {
 /// SEC-cred: what is logged of stores, refreshes, crashes and logouts has no secret in it.
 #[tokio::test]
 async fn nothing_that_is_logged_is_secret() {
-    let captured = secrets::captured();
+    secrets::captured();
     let world = World::start(strict()).await;
     let (a, b) = world.two().await;
     world.store.fail(Op::Replace, StoreError::NoSpace, 1);
@@ -121,7 +141,7 @@ async fn nothing_that_is_logged_is_secret() {
     world.server.set_offline(false);
     b.session.logout().await.unwrap();
 
-    let logged = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+    let logged = secrets::logged();
     for words in [
         "store failing",
         "session updated",

@@ -1,6 +1,6 @@
 //! A store that fails on command.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -48,6 +48,7 @@ pub struct Faulty {
     plans: Mutex<Vec<(Op, Way)>>,
     calls: watch::Sender<Vec<Op>>,
     open_locks: AtomicBool,
+    lost: Arc<AtomicUsize>,
     seen: Mutex<Seen>,
 }
 
@@ -113,6 +114,11 @@ impl Faulty {
         self.open_locks.store(true, Ordering::SeqCst);
     }
 
+    /// So many locks are found to be lost when they are renewed.
+    pub fn lose_leases(&self, count: usize) {
+        self.lost.store(count, Ordering::SeqCst);
+    }
+
     pub fn count(&self, op: Op) -> usize {
         self.calls.borrow().iter().filter(|one| **one == op).count()
     }
@@ -149,10 +155,15 @@ impl Faulty {
 
     /// Puts bytes in a record's place, as one who can write to the store does.
     pub async fn tamper(&self, key: &RecordKey, bytes: Vec<u8>) {
+        self.tamper_with_tags(key, bytes, Vec::new()).await;
+    }
+
+    /// The same, with the tags that the record is found by.
+    pub async fn tamper_with_tags(&self, key: &RecordKey, bytes: Vec<u8>, tags: Vec<Digest>) {
         let expected = self.read(key).await.version;
         let record = Record {
             bytes,
-            tags: Vec::new(),
+            tags,
             life: None,
         };
         let replace = Replace {
@@ -169,12 +180,13 @@ impl Faulty {
         lock(&self.seen).owners.clone()
     }
 
-    /// Everything that was ever kept, as text, with the names it was kept under.
-    pub fn dump(&self) -> String {
+    /// Everything that was ever kept, with the names it was kept under.
+    pub fn dump(&self) -> Vec<u8> {
         let seen = lock(&self.seen);
-        let bytes = seen.bytes.iter().map(|one| String::from_utf8_lossy(one));
         let names = format!("{:?} {:?}", seen.keys, seen.owners);
-        bytes.chain([names.into()]).collect::<Vec<_>>().join("\n")
+        let mut dump = seen.bytes.join(&b'\n');
+        dump.extend_from_slice(names.as_bytes());
+        dump
     }
 
     fn see(&self, key: &RecordKey, bytes: &[u8]) {
@@ -313,11 +325,38 @@ impl Lease for Open {
     }
 
     fn renew(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async { Err(StoreError::LeaseLost) })
+        Box::pin(async { Ok(()) })
     }
 
     fn release(self: Box<Self>) -> BoxFuture<'static, Result<(), StoreError>> {
         Box::pin(async { Ok(()) })
+    }
+}
+
+/// A lock that is lost on command.
+struct Losing {
+    inner: Box<dyn Lease>,
+    lost: Arc<AtomicUsize>,
+}
+
+impl Lease for Losing {
+    fn fence(&self) -> u64 {
+        self.inner.fence()
+    }
+
+    fn renew(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        let less = |lost: usize| lost.checked_sub(1);
+        if (self.lost)
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less)
+            .is_ok()
+        {
+            return Box::pin(async { Err(StoreError::LeaseLost) });
+        }
+        self.inner.renew()
+    }
+
+    fn release(self: Box<Self>) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.inner.release()
     }
 }
 
@@ -333,6 +372,11 @@ impl Locks for Faulty {
             let open = async move { Ok(Box::new(Open(fence)) as Box<dyn Lease>) };
             return Box::pin(self.call(Op::Acquire, open));
         }
-        Box::pin(self.call(Op::Acquire, self.inner.acquire(name, lease, patience)))
+        let held = async move {
+            let inner = self.inner.acquire(name, lease, patience).await?;
+            let lost = self.lost.clone();
+            Ok(Box::new(Losing { inner, lost }) as Box<dyn Lease>)
+        };
+        Box::pin(self.call(Op::Acquire, held))
     }
 }

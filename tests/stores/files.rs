@@ -262,3 +262,24 @@ async fn room_is_given_back() {
     store.delete(&key(1), None).await.unwrap();
     assert_eq!(folder.names(), ["store"]);
 }
+
+/// SES-8: root is let into everybody's folder, and trusts none but its own. Nobody else is let in at all.
+#[cfg(unix)]
+#[test]
+fn a_folder_of_another_user_is_refused() {
+    const NOBODY: u32 = 65_534;
+
+    let scratch = Scratch::new();
+    drop(FileStore::open(scratch.path()).unwrap());
+    match std::os::unix::fs::chown(scratch.path(), Some(NOBODY), None) {
+        Ok(()) => {
+            let refused = FileStore::open(scratch.path()).unwrap_err();
+            let expected = StoreError::Path {
+                path: scratch.path().to_owned(),
+                reason: "it belongs to another user",
+            };
+            assert_eq!(refused, expected);
+        }
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),
+    }
+}

@@ -1,6 +1,7 @@
 //! Keys of sessions in a key store, or one key for all.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fapi_client::store::{Digest, MemoryStore, RecordKind, Records, SealingKey, SealingKeys};
 use fapi_client::{
@@ -11,7 +12,8 @@ use fapi_testkit::{Answer, Endpoint, TestServer};
 use sha2::Digest as _;
 
 use super::faulty::{Faulty, Op};
-use super::world::{World, sign_in_again, strict};
+use super::loaded::holds;
+use super::world::{World, lenient, sign_in_again, strict};
 use crate::common;
 
 /// A world whose keys have a store of their own.
@@ -56,7 +58,7 @@ impl Safe {
     }
 }
 
-/// Design (Sessions, Keys), SEC-6.3: every login makes a key of its own, which stays while its session does
+/// SES-7, SEC-6.3: every login makes a key of its own, which stays while its session does
 /// and serves it after a restart; logout deletes it.
 #[tokio::test]
 async fn a_key_lives_as_long_as_its_session() {
@@ -84,10 +86,10 @@ async fn a_key_lives_as_long_as_its_session() {
     two.logout().await.unwrap();
     assert_eq!(safe.count().await, (0, 0));
     // No session's record holds a key.
-    assert!(!safe.store.dump().contains("PRIVATE"));
+    assert!(!holds(&safe.store.dump(), b"PRIVATE"));
 }
 
-/// Design (Sessions): a login that comes to nothing leaves no key behind: denied, refused, not begun, not
+/// SES-6: a login that comes to nothing leaves no key behind: denied, refused, not begun, not
 /// kept, abandoned.
 #[tokio::test]
 async fn a_login_that_comes_to_nothing_leaves_no_key() {
@@ -145,7 +147,7 @@ async fn a_login_that_comes_to_nothing_leaves_no_key() {
     assert_eq!(client.counters().store_failures, 1, "being full is none");
 }
 
-/// Design (Sessions, Keys): the key of a session that is over goes with it; one that the server has yet to hear
+/// SES-7: the key of a session that is over goes with it; one that the server has yet to hear
 /// of keeps its key until then, for the proof.
 #[tokio::test]
 async fn the_key_of_a_session_that_is_over_is_deleted() {
@@ -192,7 +194,7 @@ async fn restored(client: &Client, session: &Session) -> Error {
     client.session(session.id()).await.unwrap_err()
 }
 
-/// Design (Sessions), lessons 1 (10): at restore a key that is gone, or is another one, is an error of its
+/// SES-7: at restore a key that is gone, or is another one, is an error of its
 /// own, and the record is left for the day that the key is back; a key store that does not answer loses
 /// nothing.
 #[tokio::test]
@@ -336,4 +338,19 @@ async fn two_servers_share_no_key() {
     let error = build(&two, key()).await.unwrap_err();
     assert!(matches!(error, Error::Config(ConfigError::SharedDpopKey)));
     build(&two, signer()).await.unwrap();
+}
+
+/// The longest life that a setting can name is one of fifteen minutes, for a login's key as well.
+#[tokio::test]
+async fn a_login_life_without_end() {
+    let world = World::start(lenient()).await;
+    let keys = SealedKeys::new(&world.stores(), "dpop");
+    let builder = world.builder().dpop_keys(keys);
+    let client = builder.login_life(Duration::MAX).build().await.unwrap();
+    client
+        .login()
+        .scope("openid accounts")
+        .start()
+        .await
+        .unwrap();
 }

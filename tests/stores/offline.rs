@@ -35,7 +35,7 @@ async fn documents(world: &World) -> [RecordKey; 2] {
     [lengths[1].1, lengths[0].1]
 }
 
-/// Design (Sessions): with the last good metadata a client is built and a session opened though the server
+/// SES-9: with the last good metadata a client is built and a session opened though the server
 /// is down; its calls fail as the network does, and it is no logout.
 #[tokio::test]
 async fn a_session_opens_offline() {
@@ -60,7 +60,7 @@ async fn a_session_opens_offline() {
     world.nothing_twice();
 }
 
-/// Design (Sessions): the key set is kept too, so that an ID token can be checked where only the key set is
+/// SES-9: the key set is kept too, so that an ID token can be checked where only the key set is
 /// out of reach.
 #[tokio::test]
 async fn the_key_set_is_kept() {
@@ -77,7 +77,7 @@ async fn the_key_set_is_kept() {
     assert_eq!(world.server.count(Endpoint::Jwks), 1);
 }
 
-/// Design (Sessions): what was altered, or stands in another one's place, is no document of the server's:
+/// SES-9: what was altered, or stands in another one's place, is no document of the server's:
 /// nothing is built with it, no ID token is checked with it, and the error is the network's.
 #[tokio::test]
 async fn documents_that_were_tampered_with_are_not_used() {

@@ -64,7 +64,7 @@ async fn a_part_has_a_token_of_its_own() {
     world.nothing_twice();
 }
 
-/// Lessons 3 (wrong scope under single-flight): callers of several parts, in two processes, each get their own token,
+/// SES-12: callers of several parts, in two processes, each get their own token,
 /// one request a part, and the refresh token goes out once at a time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn parts_are_served_one_after_another() {

@@ -36,7 +36,7 @@ impl Transport for Gated {
     }
 }
 
-/// Lessons 1 (11), ERR-8, OFTEN-15: two processes that both believe to hold the session's turn refresh at
+/// SES-10, ERR-8, OFTEN-15: two processes that both believe to hold the session's turn refresh at
 /// once. The one that the server refuses reads again, finds what the other got, and goes on with it.
 #[tokio::test]
 async fn who_is_refused_adopts_what_the_other_got() {
@@ -100,7 +100,7 @@ async fn who_is_refused_adopts_what_the_other_got() {
     }
 }
 
-/// Design (Sessions): where both are answered, what the later one got stays, and nothing is used twice.
+/// SES-10: where both are answered, what the later one got stays, and nothing is used twice.
 #[tokio::test]
 async fn of_two_answers_the_later_one_stays() {
     let world = World::start(lenient()).await;
@@ -126,7 +126,7 @@ async fn of_two_answers_the_later_one_stays() {
     assert!(world.revoked().is_empty());
 }
 
-/// Design (Sessions): tokens that a process could not write, of a session that another one ends meanwhile, revive
+/// SES-5: tokens that a process could not write, of a session that another one ends meanwhile, revive
 /// nothing and are revoked.
 #[tokio::test]
 async fn tokens_that_are_written_too_late_are_given_back() {
@@ -153,7 +153,7 @@ async fn tokens_that_are_written_too_late_are_given_back() {
     world.no_record().await;
 }
 
-/// Design (Sessions): tokens that a process could not write reach the one that took it for dead, before that
+/// SES-10: tokens that a process could not write reach the one that took it for dead, before that
 /// one gives up.
 #[tokio::test]
 async fn tokens_that_are_written_late_reach_the_other() {
@@ -189,7 +189,7 @@ async fn tokens_that_are_written_late_reach_the_other() {
     assert!(world.revoked().is_empty());
 }
 
-/// Design (Sessions): a process whose lock has passed before it could note its refresh sends nothing, and
+/// SES-10: a process whose lock has passed before it could note its refresh sends nothing, and
 /// goes on with what the later holder got; or says that it can be tried again.
 #[tokio::test]
 async fn who_lost_the_lock_sends_nothing() {

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::world::{World, lenient, sign_in_again, store_error, strict};
 use crate::common;
 
-/// Design (Sessions), SEC-6.3: a session that another process began is opened by its id, with the same key
+/// SES-1, SEC-6.3: a session that another process began is opened by its id, with the same key
 /// and the same facts, and the authorization server is asked nothing.
 #[tokio::test]
 async fn a_session_outlives_its_process() {
@@ -54,7 +54,7 @@ async fn nonces_outlive_the_process() {
     assert_eq!(after.counters().nonces_retried, 0);
 }
 
-/// Design (Sessions), SEC-6.4: a login that began at one replica is finished at another, once.
+/// SES-1, SEC-6.4: a login that began at one replica is finished at another, once.
 #[tokio::test]
 async fn a_login_is_finished_at_another_replica() {
     let world = World::start(strict()).await;
@@ -76,7 +76,7 @@ async fn a_login_is_finished_at_another_replica() {
     world.works(&a.session(session.id()).await.unwrap()).await;
 }
 
-/// Design (Sessions), OFTEN-15: two processes, fifty callers each, one dead token: one refresh.
+/// SES-2, OFTEN-15: two processes, fifty callers each, one dead token: one refresh.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_hundred_callers_of_two_processes_share_one_refresh() {
     let world = World::start(strict()).await;
@@ -100,7 +100,7 @@ async fn a_hundred_callers_of_two_processes_share_one_refresh() {
     assert_eq!(a.session.expires_at(), b.session.expires_at());
 }
 
-/// Design (Sessions): what another process renewed is taken over, and told of.
+/// SES-2, SES-11: what another process renewed is taken over, and told of.
 #[tokio::test]
 async fn what_another_process_renewed_is_taken_over() {
     let world = World::start(strict()).await;
@@ -124,7 +124,7 @@ async fn what_another_process_renewed_is_taken_over() {
     world.nothing_twice();
 }
 
-/// Design (Types), SEC-6.7: registries whose stores are one. A session of one server's is unknown at the
+/// SES-1, SEC-6.7: registries whose stores are one. A session of one server's is unknown at the
 /// other; a callback finds its client at any replica, and no other.
 #[tokio::test]
 async fn registries_share_stores() {

@@ -1,14 +1,17 @@
 //! What is in a store: nothing that can be read, moved or altered.
 
-use fapi_client::store::{RecordKind, SealingKey, SealingKeys, Transactions};
-use fapi_client::{Event, StoreError, Violation};
+use fapi_client::store::{Digest, RecordKind, SealingKey, SealingKeys, Transactions};
+use fapi_client::{Crypto, Event, SoftwareKey, StoreError, Stores, Violation};
 use fapi_testkit::Endpoint;
+use sha2::Digest as _;
 use std::time::Duration;
 
+use super::files::Scratch;
+use super::loaded;
 use super::world::{World, lenient, store_error, strict};
 use crate::common;
 
-/// Design (Sessions), SEC-6.7: a session's record that was put in another one's place opens neither. Both are
+/// SES-8, SEC-6.7: a session's record that was put in another one's place opens neither. Both are
 /// told of, left as they are, and passed over in lists.
 #[tokio::test]
 async fn a_record_that_was_moved_is_refused() {
@@ -43,7 +46,35 @@ async fn a_record_that_was_moved_is_refused() {
     assert_eq!(world.server.requests().len(), 1);
 }
 
-/// Design (Sessions): what can't be opened is a typed error that says what to do, and is left as it is;
+/// SES-8: tags are in clear and prove nothing. A record that was put under another user's tag is no session
+/// of that user's.
+#[tokio::test]
+async fn a_tag_of_another_user_gives_nothing() {
+    let world = World::start(strict()).await;
+    let client = world.client().await;
+    let alice = world.session(&client).await;
+    let key = world.store.only(RecordKind::Session).await;
+    let bytes = world.store.read(&key).await.bytes;
+    let tags = ["alice", "bob"].map(tag_of).to_vec();
+    world.store.tamper_with_tags(&key, bytes, tags).await;
+
+    assert!(client.sessions_of("bob").await.unwrap().is_empty());
+    let found = client.sessions_of("alice").await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].id(), alice.id());
+}
+
+/// What the sessions of a user are found by: digests of texts, each with its length.
+fn tag_of(subject: &str) -> Digest {
+    let mut hash = sha2::Sha256::new();
+    for part in ["sub", subject] {
+        hash.update(u64::try_from(part.len()).unwrap().to_be_bytes());
+        hash.update(part);
+    }
+    Digest::from_bytes(hash.finalize().into())
+}
+
+/// SES-8: what can't be opened is a typed error that says what to do, and is left as it is;
 /// a session that is at hand neither refreshes over it nor ends.
 #[tokio::test]
 async fn records_that_can_not_be_opened_are_left_alone() {
@@ -83,7 +114,7 @@ async fn records_that_can_not_be_opened_are_left_alone() {
     world.nothing_twice();
 }
 
-/// Design (Sessions): sealing keys change while sessions live. A process that has the former one opens and
+/// SES-8: sealing keys change while sessions live. A process that has the former one opens and
 /// seals anew; one that lacks the new one says which it lacks.
 #[tokio::test]
 async fn sealing_keys_change() {
@@ -154,29 +185,57 @@ async fn a_login_that_was_moved_is_none() {
     world.works(&session.unwrap()).await;
 }
 
-/// SEC-cred: through logins, refreshes, a crash of the store and a logout nothing that is secret was ever in
-/// the store in clear: no token, no code, no verifier, no key, no handle, no id, no name of a user.
-#[tokio::test]
-async fn the_store_never_sees_a_secret() {
-    let world = World::start(lenient().nonces(fapi_testkit::Nonces::Rotating)).await;
-    let client = world.client().await;
+/// The provider of cryptography of these tests, which notes the keys that it is handed.
+fn noting() -> Crypto {
+    #[cfg(feature = "aws-lc")]
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    #[cfg(not(feature = "aws-lc"))]
+    let provider = rustls::crypto::ring::default_provider();
+    loaded::noting(provider)
+}
+
+/// What is searched for would be found: a key as PEM has it, with its lines apart as in JSON, and its number.
+#[test]
+fn a_private_key_in_clear_is_found() {
+    let key = SoftwareKey::generate_es256_with(&noting()).unwrap();
+    let forms = loaded::private_half(&key.public_jwk().thumbprint());
+    let pem = key.to_pkcs8_pem().unwrap();
+    let found = |text: &[u8]| forms.iter().any(|form| loaded::holds(text, form));
+    assert!(found(pem.as_bytes()));
+    assert!(found(serde_json::to_string(&*pem).unwrap().as_bytes()));
+    for form in &forms[..4] {
+        assert!(found(&[b"{\"d\":\"", &form[..], b"\"}"].concat()));
+    }
+    assert!(!found(key.public_jwk().to_json().to_string().as_bytes()));
+}
+
+/// The life of a session: a login, calls, refreshes, and a logout that the server can't be told of at first.
+/// After each step there is a look at the store. What comes back may never be seen there.
+async fn life(world: &World, stores: Stores, mut look: impl FnMut()) -> Vec<Vec<u8>> {
+    let builder = world.builder().stores(stores).crypto_provider(noting());
+    let client = builder.build().await.unwrap();
+    look();
     let (login, callback) =
         common::approved(&client, &world.server, "alice", "openid accounts").await;
+    look();
     let session = client
-        .finish_login(login.transaction(), &callback)
+        .finish_login(login.transaction(), callback)
         .await
         .unwrap();
+    look();
     world.works(&session).await;
     session.refresh().await.unwrap();
+    look();
     let part = session.with_scope("accounts").unwrap();
     world.works(&part).await;
+    look();
     world.server.set_offline(true);
     session.logout().await.unwrap_err();
+    look();
     world.server.set_offline(false);
     session.logout().await.unwrap();
+    look();
 
-    let dump = world.store.dump();
-    assert!(dump.len() > 10_000);
     let mut secrets = world.server.secrets_issued();
     for request in world.server.requests() {
         for name in ["state", "nonce", "code_verifier", "refresh_token"] {
@@ -192,7 +251,43 @@ async fn the_store_never_sees_a_secret() {
     let words = ["alice", "PRIVATE", "access_token", "accounts", "client-id"];
     secrets.extend(words.map(str::to_owned));
     assert!(secrets.len() > 20);
+    let mut secrets: Vec<_> = secrets.into_iter().map(String::into_bytes).collect();
+    secrets.extend(loaded::private_half(session.key_thumbprint().unwrap()));
+    secrets
+}
+
+fn has_none_of(dump: &[u8], secrets: &[Vec<u8>]) {
     for secret in secrets {
-        assert!(!dump.contains(&secret), "{secret}");
+        let text = String::from_utf8_lossy(secret);
+        assert!(!loaded::holds(dump, secret), "{text}");
     }
+}
+
+/// SEC-cred: through logins, refreshes, a crash of the store and a logout nothing that is secret was ever in
+/// the store in clear: no token, no code, no verifier, no key, no handle, no id, no name of a user.
+#[tokio::test]
+async fn the_store_never_sees_a_secret() {
+    let world = World::start(lenient().nonces(fapi_testkit::Nonces::Rotating)).await;
+    let secrets = life(&world, world.stores(), || {}).await;
+    let dump = world.store.dump();
+    assert!(dump.len() > 10_000);
+    has_none_of(&dump, &secrets);
+}
+
+/// SEC-cred: the same for what is in files, and for their names, after each step.
+#[tokio::test]
+async fn files_never_hold_a_secret() {
+    let world = World::start(lenient().nonces(fapi_testkit::Nonces::Rotating)).await;
+    let scratch = Scratch::new();
+    let stores = Stores::new(scratch.open(), world.sealing.clone());
+    let mut dump = Vec::new();
+    let look = || {
+        for name in scratch.names() {
+            dump.extend_from_slice(name.as_bytes());
+            dump.extend(std::fs::read(scratch.at(&name)).unwrap());
+        }
+    };
+    let secrets = life(&world, stores, look).await;
+    assert!(dump.len() > 10_000);
+    has_none_of(&dump, &secrets);
 }

@@ -29,7 +29,7 @@ async fn ask(
     }
 }
 
-/// Lessons 1 (6): fifty callers who want the same share one request and one token; who wants another scope,
+/// SES-12: fifty callers who want the same share one request and one token; who wants another scope,
 /// API or detail has another token.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn callers_share_a_token() {
@@ -78,7 +78,7 @@ async fn callers_share_a_token() {
     common::assert_fresh(&server);
 }
 
-/// Lessons 1 (6): a failure is the failure of all who waited, and is not kept.
+/// SES-12: a failure is the failure of all who waited, and is not kept.
 #[tokio::test]
 async fn a_failure_is_not_kept() {
     let (server, client) = ready().await;

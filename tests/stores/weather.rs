@@ -33,7 +33,7 @@ async fn next_failure(events: &mut Events) -> StoreError {
     }
 }
 
-/// Design (Sessions): where "a refresh is under way" can't be written, nothing is sent, and the error says
+/// SES-3: where "a refresh is under way" can't be written, nothing is sent, and the error says
 /// why. A token that lives still serves; a dead one does not go out. Later everything works.
 #[tokio::test]
 async fn nothing_is_sent_that_could_not_be_noted() {
@@ -62,7 +62,7 @@ async fn nothing_is_sent_that_could_not_be_noted() {
     world.nothing_twice();
 }
 
-/// Design (Sessions): the same where the record can't be read again, or the session's turn can't be had.
+/// SES-3: the same where the record can't be read again, or the session's turn can't be had.
 #[tokio::test]
 async fn nothing_is_sent_out_of_turn_or_unread() {
     let world = World::start(strict()).await;
@@ -93,7 +93,7 @@ async fn nothing_is_sent_out_of_turn_or_unread() {
         .await;
 }
 
-/// Design (Sessions), ERR-12: a background refresh that the store stopped rests for ten seconds as well.
+/// SES-3, ERR-12: a background refresh that the store stopped rests for ten seconds as well.
 #[tokio::test]
 async fn the_background_lets_a_failing_store_rest() {
     let world = World::start(strict()).await;
@@ -119,7 +119,7 @@ async fn the_background_lets_a_failing_store_rest() {
     world.server.wait_for(Endpoint::Token, 1).await;
 }
 
-/// Design (Sessions): where the new tokens can't be written, this process serves from them, says so, and
+/// SES-3: where the new tokens can't be written, this process serves from them, says so, and
 /// writes them when the store is well again. The next process goes on from them. A rotated token is
 /// never revoked.
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn tokens_that_could_not_be_written_are_written_later() {
     }
 }
 
-/// Design (Sessions): a process that has tokens which the store lacks is logged out all the same, and what
+/// SES-5: a process that has tokens which the store lacks is logged out all the same, and what
 /// it has is revoked.
 #[tokio::test]
 async fn tokens_that_could_not_be_written_are_revoked_at_logout() {
@@ -170,7 +170,7 @@ async fn tokens_that_could_not_be_written_are_revoked_at_logout() {
     assert!(world.revoked().iter().all(|one| !world.server.is_live(one)));
 }
 
-/// Design (Sessions): a store that writes and answers with an error. The note: nothing is sent. The answer:
+/// SES-3: a store that writes and answers with an error. The note: nothing is sent. The answer:
 /// it is found there, and counts.
 #[tokio::test]
 async fn a_store_that_writes_and_says_it_did_not() {
@@ -202,7 +202,7 @@ async fn a_store_that_writes_and_says_it_did_not() {
     assert_eq!(a.client.counters().sessions_ended, 0);
 }
 
-/// Design (Sessions): a new login whose tokens can't be kept is given back, and the error says why; the
+/// SES-6: a new login whose tokens can't be kept is given back, and the error says why; the
 /// store has nothing of it.
 #[tokio::test]
 async fn a_login_that_can_not_be_kept_is_revoked() {
@@ -236,7 +236,7 @@ async fn a_login_that_can_not_be_kept_is_revoked() {
     }
 }
 
-/// Design (Sessions): where the server can't be told either, the next login makes up for it.
+/// SES-6: where the server can't be told either, the next login makes up for it.
 #[tokio::test]
 async fn a_login_that_can_not_be_kept_is_revoked_later() {
     let world = World::start(strict()).await;

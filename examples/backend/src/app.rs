@@ -1,6 +1,7 @@
 //! What all requests share, and which request goes where.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -87,6 +88,14 @@ impl App {
             .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
             .layer(from_fn_with_state(self.clone(), pages::security_headers))
             .with_state(self.clone())
+    }
+
+    /// Waits, at the end, for what is under way beside the requests: tokens that are being renewed, and
+    /// logouts of which the server is being told.
+    pub async fn settled(&self) {
+        if !self.shared.client.settled(Duration::from_secs(30)).await {
+            tracing::warn!("the end came before all was done");
+        }
     }
 
     /// Whose browser this is: the session that its cookie names, where it still lives.

@@ -49,7 +49,8 @@ async fn run() -> Result<(), Trouble> {
 }
 
 async fn serve(listener: TcpListener, options: Options) -> Result<(), Trouble> {
-    let routes = App::build(options.settings).await?.routes();
+    let app = App::build(options.settings).await?;
+    let routes = app.routes();
     tracing::info!(address = %listener.local_addr()?, tls = options.certificate.is_some(), "listening");
     match options.certificate {
         Some(Certificate { chain, key }) => {
@@ -65,6 +66,7 @@ async fn serve(listener: TcpListener, options: Options) -> Result<(), Trouble> {
                 .await?;
         }
     }
+    app.settled().await;
     Ok(())
 }
 

@@ -61,7 +61,7 @@ fn read(record: &Value) -> Result<SessionRecord, StoreError> {
     SessionRecord::read(record.to_string().as_bytes())
 }
 
-/// Design (Sessions): every field survives, and nothing is written that is not read. The form stays what it
+/// SES-1: every field survives, and nothing is written that is not read. The form stays what it
 /// is, or a new version could not open what an old one wrote.
 #[test]
 fn every_field_survives() {

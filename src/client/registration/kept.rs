@@ -18,6 +18,7 @@ use crate::time::Timestamp;
 const FORMAT: u8 = 1;
 
 /// The place of a registration that is kept.
+#[derive(Clone)]
 pub(super) struct Kept {
     stores: Stores,
     name: String,

@@ -11,11 +11,12 @@ use crate::error::Violation;
 use crate::profile::Algorithm;
 
 /// Members that are repeated as they were sent.
-const SAME: [&str; 15] = [
+const SAME: [&str; 16] = [
     "token_endpoint_auth_method",
     "dpop_bound_access_tokens",
     "tls_client_certificate_bound_access_tokens",
     "require_pushed_authorization_requests",
+    "require_signed_request_object",
     "use_mtls_endpoint_aliases",
     "tls_client_auth_subject_dn",
     "tls_client_auth_san_dns",
@@ -47,10 +48,11 @@ const SETS: [&str; 3] = [
 ];
 
 /// Members that nobody asks for. With one of them, answers would come that nobody here can read.
-const ENCRYPTION: [&str; 4] = [
+const ENCRYPTION: [&str; 5] = [
     "id_token_encrypted_response_alg",
     "userinfo_encrypted_response_alg",
     "authorization_encrypted_response_alg",
+    "introspection_encrypted_response_alg",
     "request_object_encryption_alg",
 ];
 

@@ -24,6 +24,7 @@ impl Folder {
             }
             Err(error) => return Err(failure(&error, "read", &path)),
         }
+        check_owner(&path)?;
         Ok(Self { path })
     }
 
@@ -252,6 +253,35 @@ fn check_folder(path: &Path, found: &Metadata) -> Result<(), StoreError> {
             path: path.to_owned(),
         });
     }
+    Ok(())
+}
+
+/// That the folder is this user's. Root is let into everybody's, and must not trust what is in there: the
+/// owner could put other files in their place.
+#[cfg(unix)]
+fn check_owner(path: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::MetadataExt;
+
+    let probe = path.join(format!("owner-{}{UNFINISHED}", std::process::id()));
+    // Who can't write here, or has no room, is told by the first write.
+    let Ok(ours) = private().write(true).create_new(true).open(&probe) else {
+        return Ok(());
+    };
+    let owners = ours
+        .metadata()
+        .and_then(|ours| Ok((ours.uid(), fs::symlink_metadata(path)?.uid())));
+    let _ = fs::remove_file(&probe);
+    match owners {
+        Ok((ours, folders)) if ours != folders => Err(StoreError::Path {
+            path: path.to_owned(),
+            reason: "it belongs to another user",
+        }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+const fn check_owner(_path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 

@@ -3,7 +3,8 @@
 //! [`NodeProvider`] runs the npm package `oidc-provider`, [`Keycloak`] the server of that name. Each
 //! installs itself below `target/interop` the first time, starts on free ports of the loopback
 //! interface with a certificate of its own [`Pki`], and dies with the process that started it.
-//! [`Redis`] runs the `redis-server` of the system in the same way.
+//! [`Redis`] runs the `redis-server` of the system in the same way. [`Gateway`] is an address in front of it
+//! that stays when another takes its place.
 //! [`Terminal`] is a terminal with a shell in it.
 //! [`SoftHsm`] is a PKCS#11 token in a folder.
 //! [`Browser`] is the user: it fills in their login and consent pages. [`Chromium`] is a real browser. [`Program`] is a program that
@@ -16,6 +17,7 @@
 
 mod browser;
 mod chromium;
+mod gateway;
 mod key;
 mod keycloak;
 mod node;
@@ -30,6 +32,7 @@ mod terminal;
 
 pub use browser::{Answer, Browser, User};
 pub use chromium::Chromium;
+pub use gateway::Gateway;
 pub use key::{Algorithm, ClientKey};
 pub use keycloak::Keycloak;
 pub use node::NodeProvider;

@@ -168,6 +168,16 @@ impl Redis {
         command
     }
 
+    /// Everything that the server was ever told to keep, as it keeps it.
+    #[must_use]
+    pub fn kept(&self) -> Vec<u8> {
+        let files = fs::read_dir(self.folder.join("appendonlydir")).expect("its files");
+        let files = files.map(|file| file.expect("a file").path());
+        files
+            .flat_map(|file| fs::read(file).expect("a file of ours"))
+            .collect()
+    }
+
     /// Writes down every command that the server gets from now on.
     #[must_use]
     pub fn monitor(&self) -> Monitor {

@@ -1,14 +1,24 @@
 //! The command line `examples/cli.rs`, in a real terminal, with a real browser, against servers that others
-//! wrote; and several of it at once against the testkit.
+//! wrote; and, against the testkit, several of it at once, what it remembers, and what it asks.
 
 #![allow(
     unreachable_pub,
     reason = "the helpers of a test binary have no outside"
 )]
 
+mod asked;
 mod keycloak;
+#[cfg(all(unix, not(target_os = "macos")))]
+mod keyring;
+#[path = "../../../stores/loaded.rs"]
+#[allow(
+    dead_code,
+    reason = "the keys of these tests are made by other processes"
+)]
+mod loaded;
 mod node_oidc_provider;
 mod processes;
+mod remembered;
 
 use std::path::Path;
 
@@ -20,7 +30,10 @@ const DONE: &str = "You are signed in";
 /// The command line, with what every call of a test needs.
 struct Cli {
     terminal: Terminal,
-    common: String,
+    /// The authority to trust, and the folder.
+    bare: String,
+    /// The files, and what they are sealed with.
+    sealed: String,
 }
 
 impl Cli {
@@ -32,19 +45,25 @@ impl Cli {
         // A person's browser, for the program: it notes where it was sent.
         let browser = terminal.file("browser", "#!/bin/sh\nprintf '%s' \"$1\" > \"$0.url\"\n");
         executable(&browser);
-        let common = format!(
-            "--ca {} --store file --passphrase-file {} --folder {}",
-            ca.display(),
-            passphrase.display(),
-            terminal.folder().join("state").display(),
-        );
+        let state = terminal.folder().join("state");
+        let bare = format!("--ca {} --folder {}", ca.display(), state.display());
+        let sealed = format!("--store file --passphrase-file {}", passphrase.display());
         terminal.type_line(&format!("export BROWSER={}", browser.display()));
         terminal.type_line(&format!("alias cli={}", env!("CARGO_BIN_EXE_cli")));
-        Self { terminal, common }
+        Self {
+            terminal,
+            bare,
+            sealed,
+        }
     }
 
     fn line(&self, command: &str) -> String {
-        format!("cli {command} {}", self.common)
+        format!("cli {command} {} {}", self.bare, self.sealed)
+    }
+
+    /// The same without a word about the store.
+    fn bare_line(&self, command: &str) -> String {
+        format!("cli {command} {}", self.bare)
     }
 
     /// Runs a command to its end: what it said, and its status.
@@ -54,7 +73,12 @@ impl Cli {
 
     /// Begins a login, and gives the URL that it prints, which is the one that the browser was sent to.
     fn login(&self, options: &str) -> String {
-        self.terminal.start(self.line(&format!("login {options}")));
+        self.url_of(&self.line(&format!("login {options}")))
+    }
+
+    /// Begins a command that logs in.
+    fn url_of(&self, line: &str) -> String {
+        self.terminal.start(line);
         let url = self.terminal.until(|screen| {
             let waiting = screen.contains("Waiting for you to log in");
             let url = screen

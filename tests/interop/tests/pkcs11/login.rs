@@ -1,6 +1,6 @@
 //! A whole login with the client's key in the token.
 
-use fapi_client::{Algorithm, Client, ClientAuth, HttpsTransport, KeySet, KeyStore};
+use fapi_client::{Algorithm, Client, ClientAuth, ClientBuilder, HttpsTransport, KeySet, KeyStore};
 use fapi_interop::SoftHsm;
 use fapi_testkit::{Registration, TestServer};
 
@@ -16,7 +16,7 @@ fn a_client_with_its_key_in_a_token() {
             let key = keys.create(&name(algorithm.name()), algorithm).await;
             let key = KeySet::new(key.unwrap());
             let server = TestServer::start().await;
-            let client = client(&server, key).await;
+            let client = builder(&server, &key).build().await.unwrap();
 
             let login = client
                 .login()
@@ -60,7 +60,8 @@ fn a_client_with_its_key_in_a_token() {
     });
 }
 
-async fn client(server: &TestServer, keys: KeySet) -> Client {
+/// Makes a client known to the server.
+pub(crate) fn builder(server: &TestServer, keys: &KeySet) -> ClientBuilder {
     let redirect_uri = "https://app.example/callback";
     let registration = Registration::new("client-id");
     server.register(registration.jwks(keys.jwks()).redirect_uri(redirect_uri));
@@ -72,10 +73,7 @@ async fn client(server: &TestServer, keys: KeySet) -> Client {
         .unwrap();
     Client::builder(server.issuer(), "client-id")
         .redirect_uri(redirect_uri)
-        .authenticate_with(ClientAuth::private_key_jwt(keys))
+        .authenticate_with(ClientAuth::private_key_jwt(keys.clone()))
         .api(server.api())
         .transport(https)
-        .build()
-        .await
-        .unwrap()
 }

@@ -4,6 +4,7 @@ mod away;
 mod keys;
 mod login;
 mod pin;
+mod sessions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

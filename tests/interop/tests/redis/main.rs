@@ -1,8 +1,13 @@
 //! The Redis store against `redis-server`.
 
 mod contracts;
+mod failover;
+#[path = "../../../stores/loaded.rs"]
+mod loaded;
+mod program;
 mod replicas;
 mod secrecy;
+mod sessions;
 mod space;
 mod weather;
 

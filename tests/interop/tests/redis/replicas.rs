@@ -2,63 +2,33 @@
 
 use std::time::Duration;
 
+use fapi_client::StoreError;
 use fapi_client::store::{
     Locks, RecordKey, RecordKind, Records, RedisStore, SealingKey, SealingKeys, Stores,
     TransactionKey, Transactions,
 };
-use fapi_client::{
-    Client, ClientAuth, ClientBuilder, Clock, HttpsTransport, KeySet, SoftwareKey, StoreError,
-    Timestamp,
-};
 use fapi_interop::Redis;
-use fapi_testkit::{Registration, TestClock, TestServer};
+use fapi_testkit::TestServer;
 
+use crate::loaded;
+use crate::program::{register, replica};
 use crate::{builder, connect, digest, key, record, replacing};
 
-const REDIRECT_URI: &str = "https://app.example/callback";
-
-struct SharedClock(TestClock);
-
-impl Clock for SharedClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_seconds(self.0.now())
-    }
-}
-
-fn replica(server: &TestServer, keys: &KeySet, stores: Stores) -> ClientBuilder {
-    let https = HttpsTransport::builder()
-        .only_root_certificates(server.ca_pem())
-        .unwrap()
-        .no_proxy()
-        .build()
-        .unwrap();
-    Client::builder(server.issuer(), "client-id")
-        .redirect_uri(REDIRECT_URI)
-        .authenticate_with(ClientAuth::private_key_jwt(keys.clone()))
-        .api(server.api())
-        .transport(https)
-        .clock(SharedClock(server.clock().clone()))
-        .stores(stores)
-}
-
 /// A login that one replica began is finished by another, and a third uses the session, which a fourth
-/// refreshes. Of all this Redis sees nothing in clear: no token, no key, no code, not who the user is, and
-/// not the password of the program (MONITOR).
+/// refreshes. Of all this Redis sees nothing in clear, and keeps nothing: no token, no key, no code, not who the
+/// user is, and not the password of the program (MONITOR, and its files).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_share_logins_and_sessions_in_secret() {
     let (redis, server) = (Redis::start(), TestServer::start().await);
-    let keys = KeySet::new(SoftwareKey::generate_es256().unwrap());
-    server.register(
-        Registration::new("client-id")
-            .jwks(keys.jwks())
-            .redirect_uri(REDIRECT_URI),
-    );
+    let keys = register(&server);
     let sealing = SealingKeys::new(SealingKey::generate("k1").unwrap());
     let monitor = redis.monitor();
     let mut clients = Vec::new();
     for _ in 0..4 {
         let stores = Stores::new(connect(&redis).await, sealing.clone());
-        clients.push(replica(&server, &keys, stores).build().await.unwrap());
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let client = replica(&server, &keys, stores).crypto_provider(loaded::noting(provider));
+        clients.push(client.build().await.unwrap());
     }
 
     let login = clients[0]
@@ -86,8 +56,15 @@ async fn replicas_share_logins_and_sessions_in_secret() {
         transcript.contains("evalsha") || transcript.contains("EVALSHA"),
         "{transcript}"
     );
-    let secrets = server.secrets_issued();
-    assert!(secrets.len() > 5, "{secrets:?}");
+    let kept = redis.kept();
+    assert!(loaded::holds(&kept, b"{fapi}:r:session:"));
+    let mut secrets = server.secrets_issued();
+    for request in server.requests() {
+        let of_the_login = ["state", "nonce", "code_verifier", "refresh_token"].into_iter();
+        secrets.extend(of_the_login.filter_map(|name| request.form_value(name).map(str::to_owned)));
+    }
+    secrets.push(session.key_thumbprint().unwrap().to_owned());
+    assert!(secrets.len() > 9, "{secrets:?}");
     let known = [
         Redis::PASSWORD,
         "alice",
@@ -98,6 +75,14 @@ async fn replicas_share_logins_and_sessions_in_secret() {
     ];
     for secret in secrets.iter().map(String::as_str).chain(known) {
         assert!(!transcript.contains(secret), "Redis saw {secret}");
+        assert!(
+            !loaded::holds(&kept, secret.as_bytes()),
+            "Redis kept {secret}"
+        );
+    }
+    for form in loaded::private_half(session.key_thumbprint().unwrap()) {
+        assert!(!loaded::holds(transcript.as_bytes(), &form));
+        assert!(!loaded::holds(&kept, &form));
     }
 }
 

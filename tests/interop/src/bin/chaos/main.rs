@@ -1,5 +1,6 @@
 //! Many sessions, several processes, and everything that goes wrong: workers killed, answers dropped and
-//! delayed, the store restarted. At the end every session still works.
+//! delayed, the store restarted. At the end every session still works, and no worker has ended but those that
+//! were killed.
 //!
 //! `chaos --store redis|files --seconds N [--seed N]` is the test; `chaos worker FILE` is one process of
 //! it, which the test starts and kills.
@@ -8,6 +9,7 @@
 #![allow(clippy::missing_panics_doc)]
 
 mod plan;
+mod process;
 mod weather;
 mod worker;
 
@@ -92,7 +94,11 @@ async fn test(store: &str, length: Duration, seed: u64) -> ExitCode {
     for (tag, code) in &lost {
         println!("lost: {tag} {code}");
     }
-    let good = lost.is_empty() && twice == 0 && report.lost.is_empty() && report.calls > 0;
+    let good = lost.is_empty()
+        && twice == 0
+        && report.lost.is_empty()
+        && report.ended.is_empty()
+        && report.calls > 0;
     println!(
         "{} passed, {} failed",
         usize::from(good),

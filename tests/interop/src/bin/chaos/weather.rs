@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use fapi_interop::Redis;
 use fapi_testkit::{Answer, Endpoint, TestServer};
 
 use crate::plan::Plan;
+use crate::process::Worker;
 
 /// Numbers by chance, the same from the same seed (xorshift).
 pub(crate) struct Dice(u64);
@@ -38,6 +39,8 @@ impl Dice {
 pub(crate) struct Report {
     pub(crate) calls: u64,
     pub(crate) lost: Vec<String>,
+    /// Workers that nobody killed, and how they ended.
+    pub(crate) ended: Vec<String>,
     /// What workers that live have seen, by their number; then what is sure.
     running: BTreeMap<u32, BTreeMap<String, u64>>,
     weather: BTreeMap<&'static str, u64>,
@@ -58,6 +61,9 @@ impl Report {
         for line in &self.lost {
             println!("lost on the way: {line}");
         }
+        for line in &self.ended {
+            println!("ended by itself: {line}");
+        }
     }
 }
 
@@ -68,7 +74,7 @@ pub(crate) struct Weather {
     file: PathBuf,
     redis: Option<Redis>,
     dice: Dice,
-    workers: Vec<Child>,
+    workers: Vec<Worker>,
     started: u32,
     report: Arc<Mutex<Report>>,
 }
@@ -94,7 +100,7 @@ impl Weather {
         }
     }
 
-    fn start_worker(&mut self) -> Child {
+    fn start_worker(&mut self) -> Worker {
         self.started += 1;
         let number = self.started;
         let program = std::env::current_exe().expect("this program");
@@ -121,26 +127,38 @@ impl Weather {
                 }
             }
         });
-        child
+        Worker::new(number, child)
+    }
+
+    /// A worker runs until it is killed: one that ended otherwise is a failure. Another takes its place.
+    fn look_after_workers(&mut self) {
+        for at in 0..self.workers.len() {
+            if let Some(ended) = self.workers[at].has_ended() {
+                self.report().ended.push(ended);
+                self.workers[at] = self.start_worker();
+            }
+        }
+    }
+
+    fn report(&self) -> MutexGuard<'_, Report> {
+        self.report.lock().expect("no panic inside")
     }
 
     fn count(&self, what: &'static str) {
-        let mut report = self.report.lock().expect("no panic inside");
-        *report.weather.entry(what).or_default() += 1;
+        *self.report().weather.entry(what).or_default() += 1;
     }
 
     /// Something goes wrong, and then there is a pause.
     pub(crate) async fn tick(&mut self) {
         let token = Endpoint::Token;
+        self.look_after_workers();
         match self.dice.below(100) {
             0..25 => {
                 self.count("worker killed");
                 let at = self.dice.below(self.workers.len());
                 let next = self.start_worker();
-                let mut killed = std::mem::replace(&mut self.workers[at], next);
-                // SIGKILL: nothing is tidied up.
-                killed.kill().expect("a worker of ours");
-                killed.wait().expect("a worker of ours");
+                let killed = std::mem::replace(&mut self.workers[at], next).kill();
+                self.report().ended.extend(killed);
             }
             25..50 => {
                 self.count("answer dropped");
@@ -192,11 +210,11 @@ impl Weather {
         self.server.behave();
         // Refreshes that are under way come to their end.
         tokio::time::sleep(Duration::from_secs(3)).await;
-        for worker in &mut self.workers {
-            worker.kill().expect("a worker of ours");
-            worker.wait().expect("a worker of ours");
+        for worker in std::mem::take(&mut self.workers) {
+            let killed = worker.kill();
+            self.report().ended.extend(killed);
         }
-        let mut report = self.report.lock().expect("no panic inside").clone();
+        let mut report = self.report().clone();
         report.calls = report.total().get("calls").copied().unwrap_or_default();
         report
     }
@@ -204,10 +222,7 @@ impl Weather {
 
 impl Drop for Weather {
     fn drop(&mut self) {
-        for worker in &mut self.workers {
-            drop(worker.kill());
-            drop(worker.wait());
-        }
+        self.workers.clear();
         self.plan.clean();
     }
 }

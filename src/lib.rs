@@ -28,7 +28,8 @@
 //! * A login belongs to the browser that began it, and is finished once: [`Login::transaction`].
 //! * The callback's `iss` and `state` are checked before anything else in it is believed (RFC 9207).
 //! * Client assertions name the issuer as their audience, and are fresh for every attempt.
-//! * Every token is bound to a key (RFC 9449). A server that answers with a Bearer token gets an error.
+//! * Every token is bound to a key (RFC 9449), or to the client's certificate (RFC 8705). A server that answers
+//!   with one that is not bound so gets an error.
 //! * ID tokens are verified, signature and all, with the algorithms of FAPI 2.0 alone.
 //! * Nonces, clocks that are off, expired tokens and refreshes are the crate's business.
 //! * A token goes to the origins that you named, and redirects are never followed.
@@ -43,6 +44,7 @@
 //! * [`Stores`]: where sessions live, and [`store`]: stores of your own.
 //! * [`Signer`] and [`KeySet`]: keys in hardware, and keys that change while the program runs.
 //! * [`KeyStore`]: where keys are made and stay. `Pkcs11Keys` (feature `pkcs11`) is an HSM or a card.
+//! * [`ClientCertificate`] and [`CertificateSet`]: mutual TLS, for authentication, for tokens, or both.
 //! * [`Transport`]: another HTTP stack, and [`HttpsTransport`]: roots, proxies.
 //! * `native` (feature `loopback`): logins on the user's own device, for command lines and desktops.
 //! * [`Error`]: what went wrong, by who is at fault.
@@ -115,6 +117,7 @@
     )
 )]
 
+mod certificate;
 mod client;
 mod crypto;
 mod error;
@@ -132,6 +135,7 @@ mod time;
 mod tls;
 mod transport;
 
+pub use certificate::ClientCertificate;
 pub use client::{
     ApiRequest, ApiResponse, Client, ClientBuilder, Clients, ClientsBuilder, Counters, Discovery,
     EndSession, Event, Events, Login, LoginRequest, Observed, Prepared, Registration,
@@ -145,7 +149,9 @@ pub use error::{
 };
 pub use future::BoxFuture;
 pub use jose::PublicJwk;
-pub use keys::{KeyName, KeySet, KeyStore, SealedKeys, Signature, Signer, SoftwareKey};
+pub use keys::{
+    CertificateSet, KeyName, KeySet, KeyStore, SealedKeys, Signature, Signer, SoftwareKey,
+};
 #[cfg(feature = "pkcs11")]
 pub use keys::{Pkcs11Builder, Pkcs11Keys};
 pub use profile::Algorithm;
@@ -154,7 +160,7 @@ pub use protocol::authorization_request::Prompt;
 pub use protocol::authorization_response::Callback;
 pub use protocol::challenge::Challenge;
 pub use protocol::claims_request::{ClaimRequest, ClaimsRequest};
-pub use protocol::client_auth::ClientAuth;
+pub use protocol::client_auth::{CertificateName, ClientAuth};
 pub use protocol::id_token::IdToken;
 pub use protocol::logout::{EndSessionForm, LogoutAnswer, LogoutToken};
 pub use protocol::metadata::ServerMetadata;

@@ -5,14 +5,17 @@ use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 #[cfg(feature = "redis")]
 use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::PemObject;
+use rustls::sign::SingleCertAndKey;
 use rustls::{CipherSuite, ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use rustls_platform_verifier::Verifier;
 
+use crate::certificate::ClientCertificate;
 use crate::crypto::Crypto;
 use crate::error::{ConfigError, StoreError};
 
@@ -87,6 +90,19 @@ pub(crate) fn config(crypto: &Crypto, roots: Roots) -> Result<ClientConfig, Faul
     // SP-5.2.1-3: what is sent before the handshake ends can be replayed by whoever records it.
     config.enable_early_data = false;
     Ok(config)
+}
+
+/// The same settings with a client certificate, and with no TLS session of theirs (MTLS-pool): one that is
+/// resumed says who the client is.
+pub(crate) fn with_certificate(
+    config: &ClientConfig,
+    certificate: &ClientCertificate,
+) -> ClientConfig {
+    let mut config = config.clone();
+    let certified = certificate.certified().clone();
+    config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certified));
+    config.resumption = Resumption::default();
+    config
 }
 
 /// The provider without the suites of TLS 1.2 that BCP 195 does not recommend.

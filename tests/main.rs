@@ -24,6 +24,7 @@ mod jwks;
 mod login;
 mod metadata;
 mod metadata_cache;
+mod mutual_tls;
 mod par;
 mod par_answers;
 mod preflight;

@@ -114,7 +114,7 @@ async fn the_code_is_bound_to_the_key_of_the_proof() {
     let proof = request.proof().unwrap();
     let jkt = thumbprint(&proof.header["jwk"]);
     assert_eq!(request.form_value("dpop_jkt"), Some(jkt.as_str()));
-    assert_eq!(session.key_thumbprint(), jkt);
+    assert_eq!(session.key_thumbprint(), Some(jkt.as_str()));
     assert_eq!(proof.claim("htm"), "POST");
     assert_eq!(
         proof.claim("htu"),

@@ -299,7 +299,7 @@ async fn a_token_of_the_clients_own_is_asked_for_anew() {
     advance(&server, 301);
     let url = format!("{}/accounts", server.api());
     let answer: serde_json::Value = service.get(url).send().await.unwrap().json().unwrap();
-    assert_eq!(answer["cnf"]["jkt"], service.key_thumbprint());
+    assert_eq!(answer["cnf"]["jkt"], service.key_thumbprint().unwrap());
     let requests = server.requests_to(Endpoint::Token);
     assert_eq!(requests.len(), 2);
     for request in &requests {

@@ -122,7 +122,7 @@ async fn sessions_side_by_side_never_swap_tokens() {
                 let answer = common::get(&session, &server, "/accounts").await?;
                 let seen: serde_json::Value = answer.json()?;
                 assert_eq!(seen["sub"], user);
-                assert_eq!(seen["cnf"]["jkt"], session.key_thumbprint());
+                assert_eq!(seen["cnf"]["jkt"], session.key_thumbprint().unwrap());
                 Ok::<_, Error>(())
             });
         }

@@ -133,7 +133,10 @@ async fn finish(
     let session = client.finish_login(login.transaction(), callback).await?;
     println!("  subject        {}", session.subject().unwrap_or("(none)"));
     println!("  scope          {}", session.scope()?.unwrap_or_default());
-    println!("  key thumbprint {}", session.key_thumbprint());
+    println!(
+        "  key thumbprint {}",
+        session.key_thumbprint().unwrap_or("(none)")
+    );
 
     match client.finish_login(login.transaction(), callback).await {
         Err(error) => println!(
@@ -179,7 +182,7 @@ async fn call(session: &Session, url: &str) -> Outcome<()> {
         .await?;
     let body: Value = response.json()?;
     if let Some(bound_to) = body["cnf"]["jkt"].as_str() {
-        if bound_to != session.key_thumbprint() {
+        if Some(bound_to) != session.key_thumbprint() {
             return Err("the token is bound to another key".into());
         }
         println!("  proven: cnf.jkt of the token is our key");

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use url::Url;
 
 use super::core::Core;
+use super::mutual_tls::Way;
 use super::retry::{Cause, Role, Seen, Spent, Verdict, judge};
 use super::servers::{Nonces, Signed};
 use crate::error::{ConfigError, Endpoint, Error, TransportError, TransportFault, Violation};
@@ -19,6 +20,7 @@ use crate::profile::{ANSWER_MAX_BYTES, AS_TIMEOUT};
 use crate::protocol::answer::Answer;
 use crate::protocol::dpop::{self, PROOF_HEADER, Proof, ProofKey};
 use crate::protocol::form::Form;
+use crate::protocol::token::{self, TokenResponse};
 use crate::protocol::uri::Origin;
 use crate::secret::random_text;
 use crate::transport::{RequestBody, TransportRequest};
@@ -38,8 +40,21 @@ pub(crate) struct Call<'a> {
     pub(crate) lost_answer: Option<&'a AtomicBool>,
 }
 
+/// Asks the token endpoint for tokens of any grant.
+pub(crate) async fn tokens(core: &Core, call: Call<'_>) -> Result<TokenResponse, Error> {
+    let sent_at = core.now();
+    let way = core.way()?;
+    let bound_to = core.dpop_keys.is_none().then_some(way.certificate.clone());
+    let answer = send_by(core, call, &way).await?;
+    token::response(answer, sent_at, bound_to.flatten().as_deref())
+}
+
 /// Sends a form, authenticated and proven, and again where the rule allows (design: Retries).
 pub(crate) async fn send(core: &Core, call: Call<'_>) -> Result<Answer, Error> {
+    send_by(core, call, &core.way()?).await
+}
+
+async fn send_by(core: &Core, call: Call<'_>, way: &Way) -> Result<Answer, Error> {
     let url = core.endpoint(call.endpoint).await?;
     let origin = Origin::of(&url);
     let mut spent = Spent::default();
@@ -60,8 +75,7 @@ pub(crate) async fn send(core: &Core, call: Call<'_>) -> Result<Answer, Error> {
             nonce,
         };
         let request = attempt(core, &call, &url, &signed).await?;
-        let outcome = core
-            .shared
+        let outcome = way
             .transport
             .send(TransportRequest::new(request, ANSWER_MAX_BYTES, AS_TIMEOUT))
             .await;

@@ -14,12 +14,13 @@ use super::dpop_keys::DpopKeys;
 use super::ended::Graveyard;
 use super::events::Watch;
 use super::kept::Cells;
+use super::mutual_tls::{MutualTls, needs_certificate};
 use super::servers::{ClockOffsets, Nonces};
 use super::service::Services;
 use super::vault::Vault;
 use crate::crypto::Crypto;
 use crate::error::{ConfigError, Error, Finding, KeyError, Preflight, Rule, Severity};
-use crate::keys::{KeyStore, Signer};
+use crate::keys::{CertificateSet, KeyStore, Signer};
 use crate::profile::{Algorithm, TRANSACTION_LIFE};
 use crate::protocol::client_auth::ClientAuth;
 use crate::protocol::dpop::ProofKey;
@@ -44,6 +45,9 @@ pub struct ClientBuilder {
     transaction_life: Duration,
     discovery: Discovery,
     dpop_keys: Option<DpopKeys>,
+    certificates: Option<CertificateSet>,
+    certificate_bound: bool,
+    use_aliases: bool,
     parts: Parts,
     registry: Option<Arc<super::clients::Registry>>,
 }
@@ -110,6 +114,9 @@ impl ClientBuilder {
             transaction_life: TRANSACTION_LIFE,
             discovery: Discovery::Auto,
             dpop_keys: None,
+            certificates: None,
+            certificate_bound: false,
+            use_aliases: false,
             parts: Parts::default(),
             registry: None,
         }
@@ -216,6 +223,31 @@ impl ClientBuilder {
         self
     }
 
+    /// The client's certificate, or a set of them that changes while the client runs. It is shown to the
+    /// server and to the APIs wherever they ask for one; the server's metadata and its key set, which are
+    /// for everybody, are fetched without it. What it is for, others say:
+    /// [`ClientAuth::tls_client_auth`] and [`ClientAuth::self_signed_tls_client_auth`], and
+    /// [`certificate_bound_tokens`](Self::certificate_bound_tokens). With neither it opens the door that an
+    /// ecosystem keeps at the level of TLS, and no more.
+    pub fn client_certificate(mut self, certificates: impl Into<CertificateSet>) -> Self {
+        self.certificates = Some(certificates.into());
+        self
+    }
+
+    /// Binds tokens to the client's certificate (RFC 8705 section 3), in place of a DPoP key.
+    pub const fn certificate_bound_tokens(mut self) -> Self {
+        self.certificate_bound = true;
+        self
+    }
+
+    /// The registered `use_mtls_endpoint_aliases` (FAPI2-SP 5.2.2.1.1): the server's
+    /// `mtls_endpoint_aliases` are used even where a certificate neither authenticates nor binds tokens.
+    /// Where it does, they are used in any case.
+    pub const fn use_mtls_endpoint_aliases(mut self) -> Self {
+        self.use_aliases = true;
+        self
+    }
+
     /// Another cryptography than that of the features: see
     /// [`rustls_0_23`](crate::rustls_0_23).
     pub fn crypto_provider(mut self, crypto: Crypto) -> Self {
@@ -226,8 +258,10 @@ impl ClientBuilder {
     /// Fetches the server's metadata, checks everything, and makes the client.
     ///
     /// # Errors
-    /// [`ConfigError`] for a setting that can't be right; [`ConfigError::Preflight`] with all that does
-    /// not fit between us and the server; [`Error::Violation`] where the metadata is not the issuer's;
+    /// [`ConfigError`] for a setting that can't be right, [`ConfigError::NoCertificate`],
+    /// [`ConfigError::NoClientCertificates`] and [`ConfigError::TwoBindings`] among them;
+    /// [`ConfigError::Preflight`] with all that does not fit between us and the server;
+    /// [`Error::Violation`] where the metadata is not the issuer's;
     /// [`Error::Transport`].
     pub async fn build(self) -> Result<Client, Error> {
         let registry = self.registry.clone();
@@ -271,8 +305,21 @@ impl ClientBuilder {
             Some(registry) => registry.shared(),
             None => Arc::new(self.parts.build()?),
         };
-        let key = auth.keys().active();
-        let dpop_keys = self.dpop_keys.unwrap_or_default();
+        needs_certificate(
+            &auth,
+            self.certificates.as_ref(),
+            self.certificate_bound,
+            self.use_aliases,
+        )?;
+        let mutual_tls = self
+            .certificates
+            .map(|certificates| MutualTls::new(certificates, shared.transport.clone()))
+            .transpose()?;
+        let dpop_keys = match self.dpop_keys {
+            Some(_) if self.certificate_bound => return Err(ConfigError::TwoBindings.into()),
+            None if self.certificate_bound => None,
+            keys => Some(keys.unwrap_or_default()),
+        };
         let vault = Vault::new(
             shared.stores.clone(),
             shared.watch.clone(),
@@ -280,8 +327,9 @@ impl ClientBuilder {
             &client_id,
         );
         let settings = Settings {
-            assertion: key.signer.algorithm(),
-            dpop: dpop_keys.algorithm(),
+            authentication: auth.name(),
+            assertion: auth.algorithm(),
+            dpop: dpop_keys.as_ref().map(DpopKeys::algorithm),
             login: redirect_uri.is_some(),
             id_token: self.id_token_algorithm,
             signed_userinfo: self.signed_userinfo,
@@ -289,15 +337,26 @@ impl ClientBuilder {
         let fetched = first_metadata(&shared, &vault, &issuer, self.discovery).await?;
         let mut report = preflight::check(fetched.document(), settings);
         // CA-9: a signer that does not sign is found here, not at the first login.
-        match key.prove_once(&shared.crypto).await {
-            Ok(()) => {}
-            // A signer that can't be reached now says nothing about the key.
-            Err(error @ KeyError::Unavailable) => return Err(error.into()),
-            Err(error) => {
-                let advice = format!("the client key can't be used: {error}");
-                report = report.and(Finding::new(Rule::Key, Severity::Broken, advice));
+        if let Some(keys) = auth.keys() {
+            match keys.active().prove_once(&shared.crypto).await {
+                Ok(()) => {}
+                // A signer that can't be reached now says nothing about the key.
+                Err(error @ KeyError::Unavailable) => return Err(error.into()),
+                Err(error) => {
+                    let advice = format!("the client key can't be used: {error}");
+                    report = report.and(Finding::new(Rule::Key, Severity::Broken, advice));
+                }
             }
         }
+        if let Some(mutual_tls) = &mutual_tls {
+            let certificate = mutual_tls.certificates().active();
+            if certificate.expires_at() <= shared.clock.now() {
+                let advice = "the client certificate has expired: give the builder a new one";
+                let finding = Finding::new(Rule::Certificate, Severity::Broken, advice.to_owned());
+                report = report.and(finding);
+            }
+        }
+        let by_certificate = auth.keys().is_none() || dpop_keys.is_none();
         let clock_offsets = ClockOffsets::new(shared.watch.clone());
         let core = Core {
             shared,
@@ -312,6 +371,8 @@ impl ClientBuilder {
             clock_offsets,
             vault,
             dpop_keys,
+            mutual_tls,
+            aliases: by_certificate || self.use_aliases,
             services: Services::default(),
             graveyard: Graveyard::default(),
             registered: Registered {

@@ -24,8 +24,8 @@ type Flight = SingleFlight<Result<(), Error>>;
 /// One session, or one token of the client's own. It is shared by all handles to it.
 pub(crate) struct Cell {
     pub(crate) id: SessionId,
-    /// The key that every token in here is bound to.
-    pub(crate) key: ProofKey,
+    /// The key that every token in here is bound to; `None` where each is bound to a certificate.
+    pub(crate) key: Option<ProofKey>,
     pub(crate) nonces: Nonces,
     pub(crate) grant: Grant,
     flights: Mutex<HashMap<Part, Arc<Flight>>>,
@@ -77,7 +77,7 @@ pub(crate) enum Life {
 impl Cell {
     pub(crate) fn new(
         id: SessionId,
-        key: ProofKey,
+        key: Option<ProofKey>,
         nonces: Nonces,
         grant: Grant,
         tokens: Tokens,
@@ -87,7 +87,7 @@ impl Cell {
 
     pub(crate) fn with_life(
         id: SessionId,
-        key: ProofKey,
+        key: Option<ProofKey>,
         nonces: Nonces,
         grant: Grant,
         life: Life,
@@ -110,6 +110,11 @@ impl Cell {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What requests in the name of the session are proven with.
+    pub(crate) fn proof(&self) -> Option<(&ProofKey, &Nonces)> {
+        Some((self.key.as_ref()?, &self.nonces))
     }
 
     /// The refresh of one part, once for all who wait for it.
@@ -142,10 +147,14 @@ impl Cell {
     }
 
     /// The access token for a part; `None` where there has been none yet.
+    ///
+    /// MTLS-3, MTLS-6.3: one that is bound to another certificate than the client shows now has to be
+    /// renewed as if it were dead.
     pub(crate) fn usable(
         &self,
         part: &Part,
         now: Timestamp,
+        certificate: Option<&str>,
     ) -> Result<Option<Usable>, SignInAgain> {
         let state = self.state();
         let tokens = match &state.life {
@@ -157,7 +166,9 @@ impl Cell {
         Ok(tokens.granted(part).map(|granted| Usable {
             access_token: granted.access_token.clone(),
             generation: granted.generation,
+            certificate: granted.certificate.clone(),
             renew: match granted.renew(now) {
+                _ if granted.certificate.as_deref() != certificate => Renew::Now,
                 Renew::Soon if !can_renew || paused => Renew::No,
                 renew => renew,
             },
@@ -174,8 +185,8 @@ impl Cell {
 
     /// Whether every access token that the session was begun with is at its end.
     pub(crate) fn is_dead(&self, now: Timestamp) -> bool {
-        self.usable(&Part::default(), now)
-            .is_ok_and(|usable| usable.is_none_or(|usable| usable.renew == Renew::Now))
+        self.live(|tokens| tokens.granted(&Part::default()).map(|one| one.renew(now)))
+            .is_ok_and(|renew| renew.is_none_or(|renew| renew == Renew::Now))
     }
 
     pub(crate) fn generation(&self, part: &Part) -> Result<u64, SignInAgain> {

@@ -46,12 +46,12 @@ impl Registry {
             return Err(ConfigError::DuplicateIssuer(issuer));
         }
         // SEC-6.3, DPOP-jkt-as: a key that two servers know lets one use what the other issued.
-        let shared = client.core.dpop_keys.shared_thumbprint();
-        if shared.is_some()
-            && clients
-                .values()
-                .any(|known| known.core.dpop_keys.shared_thumbprint() == shared)
-        {
+        let shared_key = |client: &Client| {
+            let keys = client.core.dpop_keys.as_ref();
+            Some(keys?.shared_thumbprint()?.to_owned())
+        };
+        let shared = shared_key(&client);
+        if shared.is_some() && clients.values().any(|known| shared_key(known) == shared) {
             return Err(ConfigError::SharedDpopKey);
         }
         clients.insert(issuer, client);

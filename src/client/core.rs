@@ -10,6 +10,7 @@ use super::dpop_keys::DpopKeys;
 use super::ended::Graveyard;
 use super::events::Watch;
 use super::kept::Cells;
+use super::mutual_tls::{MutualTls, Way};
 use super::servers::{ClockOffsets, Nonces};
 use super::service::Services;
 use super::vault::Vault;
@@ -52,7 +53,11 @@ pub(crate) struct Core {
     pub(crate) nonces: Nonces,
     pub(crate) clock_offsets: ClockOffsets,
     pub(crate) vault: Vault,
-    pub(crate) dpop_keys: DpopKeys,
+    /// What tokens are bound to: keys of these, or the client's certificate.
+    pub(crate) dpop_keys: Option<DpopKeys>,
+    pub(crate) mutual_tls: Option<MutualTls>,
+    /// Whether the aliases for mutual TLS take the place of the endpoints.
+    pub(crate) aliases: bool,
     pub(crate) services: Services,
     pub(crate) graveyard: Graveyard,
 }
@@ -69,17 +74,63 @@ impl Core {
         self.shared.clock.now()
     }
 
-    /// SEC-6.3, DPOP-jkt-as: a key for a token of the client's own, and for nothing else.
-    pub(crate) fn new_proof_key(&self) -> Result<ProofKey, KeyError> {
+    /// SEC-6.3, DPOP-jkt-as: a key for a token of the client's own, and for nothing else; `None` where
+    /// tokens are bound to the certificate.
+    pub(crate) fn new_proof_key(&self) -> Result<Option<ProofKey>, KeyError> {
+        if self.dpop_keys.is_none() {
+            return Ok(None);
+        }
         let key = SoftwareKey::generate_es256_with(&self.shared.crypto)?;
-        Ok(ProofKey::new(Arc::new(key)))
+        Ok(Some(ProofKey::new(Arc::new(key))))
+    }
+
+    /// The way out to the server and the APIs: with the client's certificate, where it has one.
+    pub(crate) fn way(&self) -> Result<Way, ConfigError> {
+        match &self.mutual_tls {
+            Some(mutual_tls) => mutual_tls.way(),
+            None => Ok(Way {
+                transport: self.shared.transport.clone(),
+                certificate: None,
+            }),
+        }
+    }
+
+    /// The thumbprint of the certificate that a token asked for now will be bound to, where tokens are.
+    pub(crate) fn bound_to(&self) -> Result<Option<Arc<str>>, ConfigError> {
+        match &self.dpop_keys {
+            Some(_) => Ok(None),
+            None => Ok(self.way()?.certificate),
+        }
     }
 
     /// An endpoint out of the metadata (SP-5.3.3.1-9): there is no other source.
     pub(crate) async fn endpoint(&self, endpoint: Endpoint) -> Result<url::Url, Error> {
         let metadata = self.metadata.get(self).await?;
-        endpoint_of(&metadata, endpoint).map_err(Error::from)
+        self.endpoint_in(&metadata, endpoint).map_err(Error::from)
     }
+
+    fn endpoint_in(
+        &self,
+        metadata: &ServerMetadata,
+        endpoint: Endpoint,
+    ) -> Result<url::Url, ConfigError> {
+        // SP-5.2.2.1-3, SP-5.3.3.1-7, MTLS-5a: the alias where there is one.
+        let alias = self.aliases.then(|| alias_of(metadata, endpoint)).flatten();
+        alias.map_or_else(|| endpoint_of(metadata, endpoint), Ok)
+    }
+}
+
+/// MTLS-5b: only for what the client calls itself.
+fn alias_of(metadata: &ServerMetadata, endpoint: Endpoint) -> Option<url::Url> {
+    let aliases = &metadata.aliases;
+    match endpoint {
+        Endpoint::PushedAuthorizationRequest => &aliases.pushed_authorization_request,
+        Endpoint::Token => &aliases.token,
+        Endpoint::UserInfo => &aliases.userinfo,
+        Endpoint::Revocation => &aliases.revocation,
+        _ => &None,
+    }
+    .clone()
 }
 
 pub(crate) fn endpoint_of(

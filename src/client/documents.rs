@@ -201,7 +201,7 @@ impl MetadataCache {
             discovery: self.discovery,
             // The key that signs now, which need not be the one that the client was built with.
             settings: Settings {
-                assertion: core.auth.keys().active().signer.algorithm(),
+                assertion: core.auth.algorithm(),
                 ..self.settings
             },
             last: self.last.clone(),

@@ -56,12 +56,14 @@ pub(crate) enum KeySource {
     Software(PrivateKeyPem),
     Named(KeyName),
     Shared,
+    /// Tokens are bound to the client's certificate.
+    Certificate,
 }
 
 /// The key of one session as it is written down.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct KeyRecord {
-    thumbprint: String,
+    thumbprint: Option<String>,
     source: SourceRecord,
 }
 
@@ -71,6 +73,7 @@ enum SourceRecord {
     Pem(PrivateKeyPem),
     Name(String),
     Shared,
+    Certificate,
 }
 
 /// A key that was made for a login under way. It is deleted when that comes to nothing.
@@ -82,33 +85,36 @@ struct PendingKey {
 }
 
 impl KeyRecord {
-    pub(crate) fn new(source: &KeySource, thumbprint: &str) -> Self {
+    pub(crate) fn new(source: &KeySource, key: Option<&ProofKey>) -> Self {
         Self {
-            thumbprint: thumbprint.to_owned(),
+            thumbprint: key.map(|key| key.thumbprint().to_owned()),
             source: match source {
                 KeySource::Software(pem) => SourceRecord::Pem(pem.clone()),
                 KeySource::Named(name) => SourceRecord::Name(name.as_str().to_owned()),
                 KeySource::Shared => SourceRecord::Shared,
+                KeySource::Certificate => SourceRecord::Certificate,
             },
         }
     }
 
-    /// The key itself, which has to be the one that the tokens are bound to.
+    /// The key itself, which has to be the one that the tokens are bound to; `None` where they are bound to
+    /// the client's certificate.
     ///
     /// # Errors
     /// [`SignInAgain::KeyLost`], [`SignInAgain::KeyChanged`]; [`Error::Key`] where the key store can't
     /// be reached, and nothing is lost.
-    pub(crate) async fn open(&self, core: &Core) -> Result<(ProofKey, KeySource), Error> {
+    pub(crate) async fn open(&self, core: &Core) -> Result<(Option<ProofKey>, KeySource), Error> {
         let (key, source) = match &self.source {
-            SourceRecord::Pem(pem) => {
+            SourceRecord::Pem(pem) if core.dpop_keys.is_some() => {
                 let key = SoftwareKey::from_pem_with(&core.shared.crypto, pem.reveal())?;
                 (
                     ProofKey::new(Arc::new(key)),
                     KeySource::Software(pem.clone()),
                 )
             }
+            SourceRecord::Pem(_) => return Err(SignInAgain::KeyLost.into()),
             SourceRecord::Name(name) => {
-                let DpopKeys::Store(store) = &core.dpop_keys else {
+                let Some(DpopKeys::Store(store)) = &core.dpop_keys else {
                     return Err(SignInAgain::KeyLost.into());
                 };
                 let name = KeyName::new(name.as_str())?;
@@ -119,12 +125,16 @@ impl KeyRecord {
                 (ProofKey::new(signer), KeySource::Named(name))
             }
             SourceRecord::Shared => match &core.dpop_keys {
-                DpopKeys::Shared(key) => (key.clone(), KeySource::Shared),
+                Some(DpopKeys::Shared(key)) => (key.clone(), KeySource::Shared),
                 _ => return Err(SignInAgain::KeyLost.into()),
             },
+            SourceRecord::Certificate => match &core.dpop_keys {
+                None => return Ok((None, KeySource::Certificate)),
+                Some(_) => return Err(SignInAgain::KeyLost.into()),
+            },
         };
-        if key.thumbprint() == self.thumbprint {
-            Ok((key, source))
+        if self.thumbprint.as_deref() == Some(key.thumbprint()) {
+            Ok((Some(key), source))
         } else {
             Err(SignInAgain::KeyChanged.into())
         }
@@ -135,12 +145,15 @@ impl KeyRecord {
 pub(crate) async fn for_login(
     core: &Core,
     session: &SessionId,
-) -> Result<(ProofKey, KeySource), Error> {
-    match &core.dpop_keys {
+) -> Result<(Option<ProofKey>, KeySource), Error> {
+    let Some(keys) = &core.dpop_keys else {
+        return Ok((None, KeySource::Certificate));
+    };
+    let (key, source) = match keys {
         DpopKeys::Software => {
             let key = SoftwareKey::generate_es256_with(&core.shared.crypto)?;
             let pem = PrivateKeyPem::new(key.to_pkcs8_pem()?.as_str());
-            Ok((ProofKey::new(Arc::new(key)), KeySource::Software(pem)))
+            (ProofKey::new(Arc::new(key)), KeySource::Software(pem))
         }
         DpopKeys::Store(store) => {
             let name = KeyName::new(format!("dpop-{}", digest(&[session.as_str()])))?;
@@ -161,10 +174,11 @@ pub(crate) async fn for_login(
                 .create(&pending_key(core, &name), content)
                 .await?;
             let signer = store.create(&name, DPOP_ALGORITHM).await?;
-            Ok((ProofKey::new(signer), KeySource::Named(name)))
+            (ProofKey::new(signer), KeySource::Named(name))
         }
-        DpopKeys::Shared(key) => Ok((key.clone(), KeySource::Shared)),
-    }
+        DpopKeys::Shared(key) => (key.clone(), KeySource::Shared),
+    };
+    Ok((Some(key), source))
 }
 
 fn pending_key(core: &Core, name: &KeyName) -> crate::store::RecordKey {
@@ -181,7 +195,7 @@ pub(crate) async fn settle(core: &Core, source: &KeySource) {
 
 /// Deletes a key that nothing is bound to any more.
 pub(crate) async fn forget(core: &Core, source: &KeySource) {
-    if let (KeySource::Named(name), DpopKeys::Store(store)) = (source, &core.dpop_keys) {
+    if let (KeySource::Named(name), Some(DpopKeys::Store(store))) = (source, &core.dpop_keys) {
         match store.delete(name).await {
             Ok(()) => settle(core, source).await,
             Err(error) => tracing::warn!(code = error.code(), "a key could not be deleted"),
@@ -191,7 +205,7 @@ pub(crate) async fn forget(core: &Core, source: &KeySource) {
 
 /// Deletes the keys of logins that came to nothing.
 pub(crate) async fn sweep(core: &Core) -> Result<(), StoreError> {
-    if !matches!(core.dpop_keys, DpopKeys::Store(_)) {
+    if !matches!(core.dpop_keys, Some(DpopKeys::Store(_))) {
         return Ok(());
     }
     for pending in core.vault.list(RecordKind::PendingKey, None).await? {

@@ -146,15 +146,14 @@ async fn redeem(
         &transaction.redirect_uri,
     )
     .and(transaction.target.of_one_api());
-    let sent_at = core.now();
+    let key = transaction.key.as_ref();
     let call = Call {
         endpoint: Endpoint::Token,
         form: &form,
-        proof: Some((&transaction.key, &transaction.nonces)),
+        proof: key.map(|key| (key, &transaction.nonces)),
         lost_answer: None,
     };
-    let answer = authorization_server::send(core, call).await?;
-    token::response(answer, sent_at)
+    authorization_server::tokens(core, call).await
 }
 
 async fn id_token_of(

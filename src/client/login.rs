@@ -20,6 +20,7 @@ use crate::protocol::answer::Answer;
 use crate::protocol::authorization_details::{AuthorizationDetail, check_details};
 use crate::protocol::authorization_request::{self as request, Fresh, LoginParameters, Prompt};
 use crate::protocol::claims_request::ClaimsRequest;
+use crate::protocol::dpop::ProofKey;
 use crate::protocol::form::Form;
 use crate::protocol::id_token::Asked;
 use crate::protocol::par;
@@ -238,7 +239,7 @@ impl LoginRequest {
             None => None,
         };
         // What can't be right is known before a key is made.
-        let form = |jkt: &str| {
+        let form = |jkt: Option<&str>| {
             self.parameters.form(&Fresh {
                 redirect_uri: redirect_uri.as_str(),
                 state: &state,
@@ -247,7 +248,7 @@ impl LoginRequest {
                 dpop_jkt: jkt,
             })
         };
-        form("-")?;
+        form(None)?;
         let asked = asked(&self.parameters);
         if asked.is_something() && !self.parameters.wants_id_token() {
             return Err(ConfigError::NeedsOpenId.into());
@@ -268,8 +269,9 @@ impl LoginRequest {
         let session = SessionId::random()?;
         let (key, source) = dpop_keys::for_login(core, &session).await?;
         let nonces = Nonces::default();
-        let form = form(key.thumbprint())?;
-        let pushed = match push(core, &form, &key, &nonces).await {
+        let form = form(key.as_ref().map(ProofKey::thumbprint))?;
+        let proof = key.as_ref().map(|key| (key, &nonces));
+        let pushed = match push(core, &form, proof).await {
             Ok(answer) => par::response(&answer, now),
             Err(error) => Err(error),
         };
@@ -327,15 +329,14 @@ impl LoginRequest {
 async fn push(
     core: &Core,
     form: &Form,
-    key: &crate::protocol::dpop::ProofKey,
-    nonces: &Nonces,
+    proof: Option<(&ProofKey, &Nonces)>,
 ) -> Result<Answer, Error> {
     let call = Call {
         endpoint: Endpoint::PushedAuthorizationRequest,
         form,
         // PAR-dpop: `dpop_jkt` binds the code; the proof is sent so that the server's nonce is known
         // before there is a code to lose.
-        proof: Some((key, nonces)),
+        proof,
         lost_answer: None,
     };
     authorization_server::send(core, call).await

@@ -16,6 +16,7 @@ mod events;
 mod finish;
 mod kept;
 mod login;
+mod mutual_tls;
 mod prepared;
 mod record;
 mod refresh;
@@ -52,7 +53,8 @@ pub use service::{Service, ServiceRequest};
 pub use session::{Session, SessionId};
 
 use self::core::Core;
-use crate::error::{Error, StoreError};
+use self::mutual_tls::MutualTls;
+use crate::error::{Error, KeyError, StoreError};
 use crate::protocol::authorization_response::Callback;
 use crate::protocol::logout::LogoutToken;
 use crate::protocol::metadata::ServerMetadata;
@@ -257,10 +259,13 @@ impl Client {
     }
 
     /// The public key set to register or to serve under the client's `jwks_uri`: `kid`, `use`, `alg`,
-    /// and no private member.
-    #[must_use]
-    pub fn jwks(&self) -> Value {
-        self.core.auth.keys().jwks()
+    /// and no private member. For `self_signed_tls_client_auth` it holds the certificates (`x5c`).
+    ///
+    /// # Errors
+    /// [`KeyError::Unsupported`] where such a certificate's key has no place in a key set.
+    pub fn jwks(&self) -> Result<Value, KeyError> {
+        let certificates = self.core.mutual_tls.as_ref().map(MutualTls::certificates);
+        self.core.auth.jwks(certificates)
     }
 
     /// The issuer.

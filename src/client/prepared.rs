@@ -10,15 +10,20 @@ use url::Url;
 use super::authorization_server::{again, secret_header};
 use super::cell::Cell;
 use super::core::Core;
+use super::mutual_tls::Way;
 use super::refresh;
 use super::retry::{Cause, Role, Seen, Spent, Verdict, judge};
 use super::servers::Signed;
 use super::tokens::{Part, Usable};
-use crate::error::{ConfigError, Endpoint, Error, SignInAgain, Violation};
+use crate::error::{ConfigError, Endpoint, Error, SignInAgain, StoreError, Violation};
 use crate::protocol::challenge;
 use crate::protocol::dpop::{self, PROOF_HEADER, Proof};
 use crate::protocol::uri::Origin;
 use crate::secret::{AccessToken, random_text};
+use crate::transport::Transport;
+
+/// How often a certificate may change under the hands of one request.
+const TRIES: usize = 3;
 
 /// The headers for one attempt at a request, in the name of one session.
 pub struct Prepared {
@@ -31,6 +36,8 @@ pub struct Prepared {
     headers: HeaderMap,
     /// The token that was captured for this request; a retry for a nonce sends the same one.
     token: AccessToken,
+    /// Where it goes out: with the certificate that the token is bound to, where it is.
+    way: Way,
     generation: u64,
     signed: Signed,
     /// The nonce of the challenge that this attempt answers. Others that use it meanwhile would use it
@@ -72,7 +79,7 @@ impl Prepared {
         method: Method,
         url: Url,
     ) -> Result<Self, Error> {
-        let usable = refresh::usable(core, cell, part).await?;
+        let (usable, way) = usable(core, cell, part).await?;
         let mut prepared = Self {
             core: core.clone(),
             cell: cell.clone(),
@@ -82,6 +89,7 @@ impl Prepared {
             url,
             headers: HeaderMap::new(),
             token: usable.access_token,
+            way,
             generation: usable.generation,
             signed: Signed {
                 at: core.now(),
@@ -95,7 +103,10 @@ impl Prepared {
         Ok(prepared)
     }
 
-    /// `Authorization` and `DPoP`. Set them, don't append them: each stands there once (DPOP-4.1).
+    /// `Authorization`, and `DPoP` where tokens are bound to a key. Set them, don't append them: each stands
+    /// there once (DPOP-4.1).
+    ///
+    /// Where tokens are bound to the client's certificate, the HTTP stack has to show that certificate.
     #[must_use]
     pub const fn headers(&self) -> &HeaderMap {
         &self.headers
@@ -113,6 +124,10 @@ impl Prepared {
         &self.url
     }
 
+    pub(super) fn transport(&self) -> &dyn Transport {
+        &*self.way.transport
+    }
+
     /// Signs a proof for the next attempt (DPOP-7.3).
     async fn prove(&mut self) -> Result<(), Error> {
         let (core, cell) = (&self.core, &self.cell);
@@ -128,8 +143,13 @@ impl Prepared {
                 .or_else(|| cell.nonces.get(&origin, Role::Resource))
                 .or_else(|| core.nonces.get(&origin, Role::Resource)),
         };
-        let proof = cell
-            .key
+        let Some(key) = &cell.key else {
+            // R6750-2.1, MTLS-3: Bearer, over a connection that shows the certificate.
+            let authorization = authorization("Bearer", &self.token)?;
+            self.headers.insert(AUTHORIZATION, authorization);
+            return Ok(());
+        };
+        let proof = key
             .prove(Proof {
                 method: &self.method,
                 url: &self.url,
@@ -140,7 +160,7 @@ impl Prepared {
             })
             .await?;
         // DPOP-7.1a, DPOP-7.2: always with the scheme DPoP; there is no other.
-        let authorization = authorization(&self.token)?;
+        let authorization = authorization("DPoP", &self.token)?;
         self.headers.insert(AUTHORIZATION, authorization);
         self.headers.insert(
             HeaderName::from_static(PROOF_HEADER),
@@ -195,7 +215,7 @@ impl Prepared {
             status,
             headers,
             body,
-            proof: true,
+            proof: self.cell.key.is_some(),
             nonce: self.signed.nonce.as_deref(),
             clock_moved: learned.moved,
             clock_beyond: learned.beyond,
@@ -251,22 +271,31 @@ impl Prepared {
             Err(_) if cause == Cause::Unexplained => return Ok(false),
             Err(error) => return Err(error),
         }
-        let Some(Usable {
-            access_token,
-            generation,
-            ..
-        }) = cell.usable(&self.part, core.now())?
-        else {
-            return Ok(false);
-        };
-        self.token = access_token;
-        self.generation = generation;
+        let (usable, way) = usable(core, cell, &self.part).await?;
+        self.token = usable.access_token;
+        self.way = way;
+        self.generation = usable.generation;
         Ok(true)
     }
 }
 
-fn authorization(token: &AccessToken) -> Result<HeaderValue, Error> {
-    let text = zeroize::Zeroizing::new(format!("DPoP {}", token.reveal()));
+/// A token that lives, and the way out that it is bound to.
+async fn usable(core: &Arc<Core>, cell: &Arc<Cell>, part: &Part) -> Result<(Usable, Way), Error> {
+    for _ in 0..TRIES {
+        let usable = refresh::usable(core, cell, part).await?;
+        let way = core.way()?;
+        // MTLS-3: the certificate may have changed since.
+        if usable.certificate.is_none()
+            || usable.certificate.as_deref() == way.certificate.as_deref()
+        {
+            return Ok((usable, way));
+        }
+    }
+    Err(StoreError::Conflict.into())
+}
+
+fn authorization(scheme: &str, token: &AccessToken) -> Result<HeaderValue, Error> {
+    let text = zeroize::Zeroizing::new(format!("{scheme} {}", token.reveal()));
     Ok(secret_header("authorization", &text)?)
 }
 

@@ -75,7 +75,7 @@ impl SessionRecord {
         };
         Some(Self {
             id: cell.id.as_str().to_owned(),
-            key: KeyRecord::new(source, cell.key.thumbprint()),
+            key: KeyRecord::new(source, cell.key.as_ref()),
             id_token: id_token.as_ref().map(|token| token.hint().clone()),
             asked: TargetRecord::from(asked),
             nonces: cell.nonces.to_records(),

@@ -38,7 +38,8 @@ pub(crate) async fn usable(
     cell: &Arc<Cell>,
     part: &Part,
 ) -> Result<Usable, Error> {
-    let generation = match cell.usable(part, core.now())? {
+    let certificate = core.bound_to()?;
+    let generation = match cell.usable(part, core.now(), certificate.as_deref())? {
         Some(usable) => match usable.renew {
             Renew::No => return Ok(usable),
             Renew::Soon => {
@@ -49,12 +50,21 @@ pub(crate) async fn usable(
                 }
                 return Ok(usable);
             }
+            // MTLS-6.3: it lives, under a certificate that is not shown any more, and there is nothing to
+            // have it bound anew with.
+            Renew::Now
+                if usable.certificate.as_deref() != certificate.as_deref()
+                    && !cell.is_dead(core.now())
+                    && !cell.can_renew()? =>
+            {
+                return Err(SignInAgain::KeyChanged.into());
+            }
             Renew::Now => usable.generation,
         },
         None => 0,
     };
     refresh(core, cell, part, generation).await?;
-    let usable = cell.usable(part, core.now())?;
+    let usable = cell.usable(part, core.now(), certificate.as_deref())?;
     usable.ok_or_else(|| StoreError::Conflict.into())
 }
 
@@ -114,19 +124,13 @@ async fn ask_anew(core: &Core, cell: &Cell) -> Result<(), Error> {
     let call = Call {
         endpoint: Endpoint::Token,
         form,
-        proof: Some((&cell.key, &cell.nonces)),
+        proof: cell.proof(),
         lost_answer: None,
     };
-    let answer = authorization_server::send(core, call).await;
-    match answer.and_then(|answer| token::response(answer, sent_at)) {
-        Ok(response) => {
-            let tokens =
-                cell.live(|tokens| tokens.after(&Part::default(), response, true, sent_at))?;
-            cell.adopt(tokens, 0, false);
-            Ok(())
-        }
-        Err(error) => Err(error),
-    }
+    let response = authorization_server::tokens(core, call).await?;
+    let tokens = cell.live(|tokens| tokens.after(&Part::default(), response, true, sent_at))?;
+    cell.adopt(tokens, 0, false);
+    Ok(())
 }
 
 /// Renews the tokens of a user when it is this session's turn here.
@@ -288,15 +292,13 @@ async fn ask(
     let refresh_token = tokens.refresh_token.as_ref();
     let refresh_token = refresh_token.ok_or(SignInAgain::NoRefreshToken)?;
     let form = token::refresh(refresh_token).and(part.form(asked));
-    let sent_at = core.now();
     let call = Call {
         endpoint: Endpoint::Token,
         form: &form,
-        proof: Some((&cell.key, &cell.nonces)),
+        proof: cell.proof(),
         lost_answer: Some(lost),
     };
-    let answer = authorization_server::send(core, call).await?;
-    token::response(answer, sent_at)
+    authorization_server::tokens(core, call).await
 }
 
 /// The same check with the keys that are here; `None` where others have to be fetched for it.

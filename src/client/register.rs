@@ -10,15 +10,17 @@ use tracing::Instrument;
 use super::builder::Parts;
 use super::core::{DPOP_ALGORITHM, Shared, endpoint_of};
 use super::documents::{Discovery, fetch_metadata, passed};
+use super::mutual_tls::needs_certificate;
 use super::registration::{Registration, Request, exchange};
 use crate::crypto::Crypto;
-use crate::error::{ConfigError, Endpoint, Error};
+use crate::error::{ConfigError, Endpoint, Error, KeyError};
+use crate::keys::CertificateSet;
 use crate::profile::Algorithm;
 use crate::protocol::authorization_request as request;
-use crate::protocol::client_auth::ClientAuth;
+use crate::protocol::client_auth::{CertificateName, ClientAuth};
 use crate::protocol::metadata::ServerMetadata;
 use crate::protocol::preflight::{self, Settings};
-use crate::protocol::registration::{self, Algorithms, PublicKeys, Wanted};
+use crate::protocol::registration::{self, Algorithms, CertificateUse, PublicKeys, Wanted};
 use crate::protocol::uri::{Issuer, RedirectUri, https};
 use crate::secret::InitialAccessToken;
 use crate::time::Clock;
@@ -54,6 +56,8 @@ use crate::transport::Transport;
 pub struct RegistrationRequest {
     issuer: String,
     auth: Option<ClientAuth>,
+    certificates: Option<CertificateSet>,
+    certificate: CertificateUse,
     redirect_uris: Vec<RedirectUri>,
     client_credentials: bool,
     native: bool,
@@ -73,6 +77,8 @@ impl RegistrationRequest {
         Self {
             issuer,
             auth: None,
+            certificates: None,
+            certificate: CertificateUse::default(),
             redirect_uris: Vec::new(),
             client_credentials: false,
             native: false,
@@ -92,6 +98,32 @@ impl RegistrationRequest {
     /// no public clients.
     pub fn authenticate_with(mut self, auth: ClientAuth) -> Self {
         self.auth = Some(auth);
+        self
+    }
+
+    /// As [`ClientBuilder::client_certificate`](crate::ClientBuilder::client_certificate). The registration
+    /// itself goes out with it.
+    pub fn client_certificate(mut self, certificates: impl Into<CertificateSet>) -> Self {
+        self.certificates = Some(certificates.into());
+        self
+    }
+
+    /// What the server looks for in the certificate. Needed for [`ClientAuth::tls_client_auth`], and for
+    /// nothing else (RFC 8705 section 2.1.2).
+    pub fn certificate_name(mut self, name: CertificateName) -> Self {
+        self.certificate.name = Some(name);
+        self
+    }
+
+    /// As [`ClientBuilder::certificate_bound_tokens`](crate::ClientBuilder::certificate_bound_tokens).
+    pub const fn certificate_bound_tokens(mut self) -> Self {
+        self.certificate.bound = true;
+        self
+    }
+
+    /// As [`ClientBuilder::use_mtls_endpoint_aliases`](crate::ClientBuilder::use_mtls_endpoint_aliases).
+    pub const fn use_mtls_endpoint_aliases(mut self) -> Self {
+        self.certificate.aliases = true;
         self
     }
 
@@ -270,12 +302,26 @@ impl RegistrationRequest {
         if self.redirect_uris.is_empty() && !self.client_credentials {
             return Err(ConfigError::NoRedirectUri.into());
         }
+        needs_certificate(
+            &auth,
+            self.certificates.as_ref(),
+            self.certificate.bound,
+            self.certificate.aliases,
+        )?;
+        // MTLS-2.1
+        if self.certificate.name.is_some() != auth.is_known_by_an_authority() {
+            return Err(ConfigError::CertificateName.into());
+        }
         let parts = self.parts.clone();
-        let shared = parts.clone().build()?;
+        let mut shared = parts.clone().build()?;
+        if let Some(certificates) = &self.certificates {
+            let certificate = certificates.active();
+            shared.transport = shared.transport.with_client_certificate(&certificate)?;
+        }
         let (fetched, _) = fetch_metadata(&shared, &issuer, self.discovery).await?;
         let url = endpoint_of(fetched.document(), Endpoint::Registration)?;
         self.preflight(&shared, fetched.document(), &auth).await?;
-        let asked = registration::request(&self.wanted(fetched.document(), &auth));
+        let asked = registration::request(&self.wanted(fetched.document(), &auth)?);
         let answer = exchange(
             &shared,
             Request {
@@ -291,6 +337,10 @@ impl RegistrationRequest {
         .await?;
         let answered = registration::response(answer, StatusCode::CREATED, &asked)?;
         let registration = Registration::new(issuer, answered.registered?, answered.management);
+        let registration = match self.certificates {
+            Some(certificates) => registration.client_certificate(certificates),
+            None => registration,
+        };
         Ok(registration
             .authenticate_with(auth)
             .discovery(self.discovery)
@@ -304,10 +354,10 @@ impl RegistrationRequest {
         metadata: &ServerMetadata,
         auth: &ClientAuth,
     ) -> Result<(), Error> {
-        let key = auth.keys().active();
         let settings = Settings {
-            assertion: key.signer.algorithm(),
-            dpop: DPOP_ALGORITHM,
+            authentication: auth.name(),
+            assertion: auth.algorithm(),
+            dpop: (!self.certificate.bound).then_some(DPOP_ALGORITHM),
             login: !self.redirect_uris.is_empty(),
             id_token: self.id_token_algorithm,
             signed_userinfo: self.signed_userinfo,
@@ -316,30 +366,35 @@ impl RegistrationRequest {
             tracing::warn!(rule = ?finding.rule, "{}", finding.advice);
         }
         // CA-9: nor is a key that does not sign.
-        key.prove_once(&shared.crypto).await?;
+        if let Some(keys) = auth.keys() {
+            keys.active().prove_once(&shared.crypto).await?;
+        }
         Ok(())
     }
 
-    fn wanted(&self, metadata: &ServerMetadata, auth: &ClientAuth) -> Wanted {
+    fn wanted(&self, metadata: &ServerMetadata, auth: &ClientAuth) -> Result<Wanted, KeyError> {
         let loopback = |uri: &RedirectUri| uri.as_str().starts_with("http:");
-        Wanted {
+        Ok(Wanted {
+            authentication: auth.name(),
+            certificate: self.certificate.clone(),
             // DCR-2a
             keys: match &self.jwks_uri {
                 Some(uri) => PublicKeys::Uri(uri.clone()),
-                None => PublicKeys::Set(auth.keys().jwks()),
+                None if auth.is_known_by_an_authority() => PublicKeys::None,
+                None => PublicKeys::Set(auth.jwks(self.certificates.as_ref())?),
             },
             redirect_uris: self.redirect_uris.clone(),
             client_credentials: self.client_credentials,
             native: self.native || self.redirect_uris.iter().any(loopback),
             algorithms: Algorithms::choose(
                 metadata,
-                auth.keys().active().signer.algorithm(),
+                auth.algorithm(),
                 self.id_token_algorithm,
                 self.signed_userinfo,
             ),
             software_statement: self.software_statement.clone(),
             extra: self.extra.clone(),
-        }
+        })
     }
 
     fn set(mut self, member: &str, value: Value) -> Self {

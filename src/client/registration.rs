@@ -13,6 +13,7 @@ use tracing::Instrument;
 use url::Url;
 use zeroize::Zeroizing;
 
+use self::changes::Identity;
 pub use self::changes::RegistrationChanges;
 use self::kept::Kept;
 use super::authorization_server::{secret_header, uri};
@@ -21,6 +22,7 @@ use super::core::Shared;
 use super::documents::Discovery;
 use crate::crypto::Crypto;
 use crate::error::{ConfigError, Endpoint, Error, TransportError, TransportFault};
+use crate::keys::CertificateSet;
 use crate::profile::{ANSWER_MAX_BYTES, AS_TIMEOUT, Algorithm};
 use crate::protocol::answer::Answer;
 use crate::protocol::client_auth::ClientAuth;
@@ -41,7 +43,7 @@ pub struct Registration {
     issued_at: Option<Timestamp>,
     metadata: Map<String, Value>,
     management: Management,
-    auth: Option<ClientAuth>,
+    identity: Identity,
     discovery: Discovery,
     parts: Parts,
     kept: Option<Kept>,
@@ -55,7 +57,7 @@ impl Registration {
             issued_at: registered.issued_at,
             metadata: registered.metadata,
             management,
-            auth: None,
+            identity: Identity::default(),
             discovery: Discovery::Auto,
             parts: Parts::default(),
             kept: None,
@@ -102,7 +104,15 @@ impl Registration {
     /// How the client proves who it is. Needed after [`load`](Self::load), before a client is built.
     #[must_use]
     pub fn authenticate_with(mut self, auth: ClientAuth) -> Self {
-        self.auth = Some(auth);
+        self.identity.auth = Some(auth);
+        self
+    }
+
+    /// As [`ClientBuilder::client_certificate`]. Needed after [`load`](Self::load) where a certificate
+    /// authenticates the client or binds its tokens.
+    #[must_use]
+    pub fn client_certificate(mut self, certificates: impl Into<CertificateSet>) -> Self {
+        self.identity.certificates = Some(certificates.into());
         self
     }
 
@@ -146,7 +156,18 @@ impl Registration {
         if self.algorithm("userinfo_signed_response_alg").is_some() {
             builder = builder.signed_userinfo();
         }
-        match &self.auth {
+        let is_set = |member: &str| self.metadata.get(member) == Some(&Value::Bool(true));
+        if is_set("tls_client_certificate_bound_access_tokens") {
+            builder = builder.certificate_bound_tokens();
+        }
+        // SP-5.2.2.1-3
+        if is_set("use_mtls_endpoint_aliases") {
+            builder = builder.use_mtls_endpoint_aliases();
+        }
+        if let Some(certificates) = &self.identity.certificates {
+            builder = builder.client_certificate(certificates.clone());
+        }
+        match &self.identity.auth {
             Some(auth) => builder.authenticate_with(auth.clone()),
             None => builder,
         }
@@ -163,7 +184,7 @@ impl Registration {
     pub async fn read(&mut self) -> Result<(), Error> {
         let span = tracing::info_span!("fapi.registration.read");
         let asked = protocol::update(&self.client_id, &self.metadata);
-        self.see_through(Method::GET, asked, None)
+        self.see_through(Method::GET, asked, Identity::default())
             .instrument(span)
             .await
     }
@@ -180,10 +201,10 @@ impl Registration {
     /// [`save`](Self::save) again.
     pub async fn update(&mut self, changes: RegistrationChanges) -> Result<(), Error> {
         let span = tracing::info_span!("fapi.registration.update");
-        let (metadata, auth) = changes.applied(&self.metadata)?;
+        let (metadata, identity) = changes.applied(&self.metadata, &self.identity)?;
         // DCM-2.2: everything, the client id, and none of what the server alone gives.
         let asked = protocol::update(&self.client_id, &metadata);
-        self.see_through(Method::PUT, asked, auth)
+        self.see_through(Method::PUT, asked, identity)
             .instrument(span)
             .await
     }
@@ -212,12 +233,12 @@ impl Registration {
         &mut self,
         method: Method,
         asked: Map<String, Value>,
-        auth: Option<ClientAuth>,
+        identity: Identity,
     ) -> Result<(), Error> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
         let mut next = self.copy();
         let job = async move {
-            let outcome = next.ask(method, &asked, auth).await;
+            let outcome = next.ask(method, &asked, identity).await;
             (next, outcome)
         };
         let ended = runtime
@@ -232,13 +253,13 @@ impl Registration {
         &mut self,
         method: Method,
         asked: &Map<String, Value>,
-        auth: Option<ClientAuth>,
+        identity: Identity,
     ) -> Result<(), Error> {
         let json = (method == Method::PUT).then_some(asked);
         let answer = self.manage(method, json).await?;
         let answered = protocol::response(answer, StatusCode::OK, asked)?;
         if answered.registered.is_ok() {
-            self.auth = auth.or_else(|| self.auth.take());
+            self.identity.renew(identity);
         }
         self.take(answered).await
     }
@@ -251,7 +272,7 @@ impl Registration {
             issued_at: self.issued_at,
             metadata: self.metadata.clone(),
             management: self.management.clone(),
-            auth: self.auth.clone(),
+            identity: self.identity.clone(),
             discovery: self.discovery,
             parts: self.parts.clone(),
             kept: self.kept.clone(),
@@ -274,7 +295,11 @@ impl Registration {
         json: Option<&Map<String, Value>>,
     ) -> Result<Answer, Error> {
         let (url, token) = self.endpoint()?;
-        let shared = self.parts.clone().build()?;
+        let mut shared = self.parts.clone().build()?;
+        if let Some(certificates) = &self.identity.certificates {
+            let certificate = certificates.active();
+            shared.transport = shared.transport.with_client_certificate(&certificate)?;
+        }
         let request = Request {
             method,
             url,

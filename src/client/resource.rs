@@ -71,7 +71,7 @@ pub(crate) async fn send(
     loop {
         let spare = call.body.try_clone();
         let body = std::mem::take(&mut call.body);
-        let response = attempt(core, &call, &prepared, body).await?;
+        let response = attempt(&call, &prepared, body).await?;
         let next = prepared
             .next(response.status(), response.headers(), response.body())
             .await?;
@@ -98,7 +98,6 @@ pub(crate) async fn send(
 }
 
 async fn attempt(
-    core: &Core,
     call: &Call,
     prepared: &Prepared,
     body: RequestBody,
@@ -111,9 +110,8 @@ async fn attempt(
     for (name, value) in prepared.headers() {
         headers.insert(name, value.clone());
     }
-    let response = core
-        .shared
-        .transport
+    let response = prepared
+        .transport()
         .send(TransportRequest::new(
             request,
             call.max_response_bytes,

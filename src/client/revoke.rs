@@ -72,7 +72,7 @@ async fn tell(core: &Core, cell: &Cell, form: &Form) -> Result<(), Error> {
     let call = Call {
         endpoint: Endpoint::Revocation,
         form,
-        proof: Some((&cell.key, &cell.nonces)),
+        proof: cell.proof(),
         lost_answer: None,
     };
     let answer = authorization_server::send(core, call).await?;

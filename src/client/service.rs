@@ -19,6 +19,7 @@ use super::tokens::{Part, Tokens};
 use crate::error::{ConfigError, Endpoint, Error, SignInAgain, Violation};
 use crate::protocol::authorization_details::{AuthorizationDetail, check_details};
 use crate::protocol::authorization_request as request;
+use crate::protocol::dpop::ProofKey;
 use crate::protocol::form::Form;
 use crate::protocol::token;
 
@@ -133,11 +134,10 @@ impl Wanted {
         let call = Call {
             endpoint: Endpoint::Token,
             form: &self.form,
-            proof: Some((&key, &nonces)),
+            proof: key.as_ref().map(|key| (key, &nonces)),
             lost_answer: None,
         };
-        let answer = authorization_server::send(core, call).await?;
-        let response = token::response(answer, sent_at)?;
+        let response = authorization_server::tokens(core, call).await?;
         // RAR-7: what was asked for in detail is answered in detail.
         if self.details && response.authorization_details.is_none() {
             return Err(Violation::MissingAuthorizationDetails.into());
@@ -246,10 +246,11 @@ impl Service {
         self.cell.authorization_details(&Part::default())
     }
 
-    /// The RFC 7638 thumbprint of the key that the token is bound to.
+    /// The RFC 7638 thumbprint of the key that the token is bound to (`cnf.jkt`); `None` where it is bound
+    /// to the client's certificate.
     #[must_use]
-    pub fn key_thumbprint(&self) -> &str {
-        self.cell.key.thumbprint()
+    pub fn key_thumbprint(&self) -> Option<&str> {
+        self.cell.key.as_ref().map(ProofKey::thumbprint)
     }
 }
 

@@ -23,6 +23,7 @@ use crate::error::{ConfigError, Endpoint, Error, KeyError, SignInAgain, StepUp};
 use crate::jose::{base64url, sha256};
 use crate::protocol::answer::Answer;
 use crate::protocol::authorization_request as request;
+use crate::protocol::dpop::ProofKey;
 use crate::protocol::id_token::IdToken;
 use crate::protocol::userinfo::{self, UserInfo};
 use crate::secret::{IdTokenHint, random_text};
@@ -170,10 +171,11 @@ impl Session {
         self.cell.expires_at(&self.part)
     }
 
-    /// The RFC 7638 thumbprint of the key that the tokens are bound to (`cnf.jkt`).
+    /// The RFC 7638 thumbprint of the key that the tokens are bound to (`cnf.jkt`); `None` where they are
+    /// bound to the client's certificate.
     #[must_use]
-    pub fn key_thumbprint(&self) -> &str {
-        self.cell.key.thumbprint()
+    pub fn key_thumbprint(&self) -> Option<&str> {
+        self.cell.key.as_ref().map(ProofKey::thumbprint)
     }
 
     /// A GET request to an API.

@@ -73,6 +73,9 @@ pub(super) struct Granted {
     pub(super) expires_at: Option<Timestamp>,
     pub(super) scope: Option<String>,
     pub(super) authorization_details: Option<Vec<Value>>,
+    /// The thumbprint of the certificate that the token is bound to; `None` where it is the session's key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) certificate: Option<String>,
     /// Counts the answers, so that no refresh is made for a token that was replaced already.
     pub(super) generation: u64,
 }
@@ -81,6 +84,7 @@ pub(super) struct Granted {
 pub(crate) struct Usable {
     pub(crate) access_token: AccessToken,
     pub(crate) generation: u64,
+    pub(crate) certificate: Option<String>,
     pub(crate) renew: Renew,
 }
 
@@ -103,6 +107,7 @@ impl Granted {
             expires_at: response.expires_at,
             scope: response.scope,
             authorization_details: response.authorization_details,
+            certificate: response.certificate,
             generation,
         }
     }

@@ -31,8 +31,8 @@ pub(crate) struct Transaction {
     pub(crate) verifier: CodeVerifier,
     /// The session that it will be.
     pub(crate) session: SessionId,
-    /// SP-5.3.2.1-12: the key that the code is bound to.
-    pub(crate) key: ProofKey,
+    /// SP-5.3.2.1-12: the key that the code is bound to; `None` where tokens are bound to a certificate.
+    pub(crate) key: Option<ProofKey>,
     pub(crate) source: KeySource,
     pub(crate) nonces: Nonces,
     pub(crate) asked: Asked,
@@ -81,7 +81,7 @@ impl TransactionRecord {
             nonce: transaction.nonce.clone(),
             verifier: transaction.verifier.clone(),
             session: transaction.session.as_str().to_owned(),
-            key: KeyRecord::new(&transaction.source, transaction.key.thumbprint()),
+            key: KeyRecord::new(&transaction.source, transaction.key.as_ref()),
             nonces: transaction.nonces.to_records(),
             asked: transaction.asked.clone(),
             wants_id_token: transaction.wants_id_token,

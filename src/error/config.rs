@@ -136,6 +136,31 @@ pub enum ConfigError {
     /// A key is not usable.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The client shows a certificate, and the transport of the program's own can show none.
+    #[error(
+        "the transport can show no client certificate: implement Transport::with_client_certificate, or use the transport that comes with the crate (RFC 8705)"
+    )]
+    NoClientCertificates,
+    /// `tls_client_auth` or tokens that are bound to a certificate, and no certificate.
+    #[error(
+        "{0} needs a certificate: give the builder one with client_certificate (RFC 8705 section 2)"
+    )]
+    NoCertificate(&'static str),
+    /// `tls_client_auth` is registered with what the server looks for in the certificate, and nothing else is.
+    #[error(
+        "what the server looks for in the certificate (certificate_name) goes with tls_client_auth, and with it alone (RFC 8705 section 2.1.2)"
+    )]
+    CertificateName,
+    /// A registered client is to authenticate in another way than it is registered for.
+    #[error(
+        "the client is registered for another way to authenticate: register it anew for this one (RFC 7591 section 2)"
+    )]
+    OtherAuthentication,
+    /// Tokens are to be bound to a certificate and to a DPoP key.
+    #[error(
+        "tokens are bound to one thing: take dpop_keys and dpop_signer away, or certificate_bound_tokens (FAPI2-SP 5.3.3.1-1)"
+    )]
+    TwoBindings,
     /// The transport can't be built.
     #[error("the transport can't be built: {0}")]
     Transport(String),
@@ -189,6 +214,11 @@ impl ConfigError {
             Self::UnknownIssuer(_) => "config.unknown_issuer",
             Self::Preflight(_) => "config.preflight",
             Self::Key(error) => error.code(),
+            Self::NoClientCertificates => "config.no_client_certificates",
+            Self::NoCertificate(_) => "config.no_certificate",
+            Self::CertificateName => "config.certificate_name",
+            Self::OtherAuthentication => "config.other_authentication",
+            Self::TwoBindings => "config.two_bindings",
             Self::Transport(_) => "config.transport",
             Self::Clock { .. } => "config.clock",
             Self::NoRuntime => "config.no_runtime",
@@ -307,7 +337,8 @@ pub enum Rule {
     ClientAuthentication,
     /// The server takes the algorithm of our client key.
     ClientAssertionAlgorithm,
-    /// The server binds tokens with DPoP, under the algorithm of our DPoP keys.
+    /// The server binds tokens as we want them: with DPoP, under the algorithm of our DPoP keys, or to our
+    /// certificate.
     SenderConstraint,
     /// The server signs ID tokens with an algorithm that FAPI 2.0 allows.
     IdTokenAlgorithm,
@@ -315,6 +346,8 @@ pub enum Rule {
     UserInfoAlgorithm,
     /// The server has what is needed of `authorization_endpoint`, `token_endpoint` and `jwks_uri`.
     Endpoints,
+    /// Our certificate is good now.
+    Certificate,
     /// Our key signs, and its public half verifies what it signed.
     Key,
     /// The server offers the grants that the client uses.
@@ -338,6 +371,7 @@ impl Rule {
             }
             Self::SenderConstraint => "FAPI2-SP 5.3.2.1-4",
             Self::Endpoints => "RFC 8414 section 2",
+            Self::Certificate => "RFC 8705 section 2",
             Self::Key => "FAPI2-SP 5.4.1",
             Self::GrantTypes => "FAPI2-SP 5.3.3.2-1",
             Self::SignedRequestObject => "RFC 9101 section 10.5",

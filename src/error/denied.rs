@@ -194,7 +194,8 @@ pub enum SignInAgain {
     /// key store that was emptied.
     #[error("the key that the tokens are bound to is gone; the user has to sign in")]
     KeyLost,
-    /// Another key than the one that the tokens are bound to is there under its name.
+    /// Another key than the one that the tokens are bound to is there under its name; or the client shows
+    /// another certificate than theirs, and there is no refresh token to have them bound anew with.
     #[error("the key that the tokens are bound to was replaced; the user has to sign in")]
     KeyChanged,
     /// The session was logged out.

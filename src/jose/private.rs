@@ -1,6 +1,7 @@
 //! Private keys in software: read from PEM or JWK, or made; signing by the provider.
 
 use std::fmt;
+use std::sync::Arc;
 
 use p256::SecretKey;
 use p256::elliptic_curve::Generate;
@@ -10,7 +11,8 @@ use p256::pkcs8::spki::AlgorithmIdentifierRef;
 use p256::pkcs8::{
     EncodePrivateKey, LineEnding, ObjectIdentifier, PrivateKeyInfoRef, SecretDocument,
 };
-use rustls::sign::Signer;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::sign::{Signer, SigningKey};
 use zeroize::Zeroizing;
 
 use super::der::{EcPrivateKey, RsaPrivateKey};
@@ -215,6 +217,24 @@ impl PrivateKey {
         } else {
             Err(KeyError::Mismatch)
         }
+    }
+}
+
+/// The private key of a certificate, as TLS signs with it. Beside the kinds that sign tokens the larger
+/// curves serve there (SP-5.4.1-3), where the provider knows them.
+///
+/// # Errors
+/// As those of [`PrivateKey::from_pem`].
+pub(crate) fn tls_key(crypto: &Crypto, text: &str) -> Result<Arc<dyn SigningKey>, KeyError> {
+    let (block, refused) = (pem::private_key(text)?, KeyError::ProviderLacks("its kind"));
+    match PrivateKey::from_pem(crypto, text) {
+        Ok(key) => provider::load(crypto, key.document.as_bytes()).ok_or(refused),
+        Err(KeyError::Unsupported("a P-384 key" | "a P-521 key")) => {
+            let der = PrivateKeyDer::try_from(block.der.to_vec()).map_err(|_| refused.clone())?;
+            let key = crypto.provider().key_provider.load_private_key(der);
+            key.map_err(|_| refused)
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -65,7 +65,6 @@ impl PublicJwk {
     }
 
     /// A `SubjectPublicKeyInfo` in DER.
-    #[cfg(feature = "pkcs11")]
     pub(crate) fn from_spki(spki: &[u8]) -> Result<Self, KeyError> {
         Material::from_spki(spki).map(Self::from)
     }

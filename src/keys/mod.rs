@@ -1,7 +1,10 @@
 //! The client's keys: what signs for it, and the set that it publishes.
 
+mod certificate;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
+#[cfg(feature = "pkcs12")]
+mod pkcs12;
 mod prove;
 mod sealed;
 mod set;
@@ -9,6 +12,7 @@ mod signer;
 mod software;
 mod store;
 
+pub use certificate::CertificateSet;
 #[cfg(feature = "pkcs11")]
 pub use pkcs11::{Pkcs11Builder, Pkcs11Keys};
 use prove::prove;

@@ -37,7 +37,7 @@ pub(crate) struct Fresh<'a> {
     pub(crate) nonce: Option<&'a Nonce>,
     pub(crate) verifier: &'a CodeVerifier,
     /// DPOP-10: the thumbprint of the key that the code will be bound to.
-    pub(crate) dpop_jkt: &'a str,
+    pub(crate) dpop_jkt: Option<&'a str>,
 }
 
 /// The parameters that the crate itself sets, here and in client authentication.
@@ -94,7 +94,7 @@ impl LoginParameters {
             .field("state", fresh.state.reveal())
             .field("code_challenge", &pkce::challenge(fresh.verifier))
             .field("code_challenge_method", pkce::METHOD)
-            .field("dpop_jkt", fresh.dpop_jkt)
+            .optional("dpop_jkt", fresh.dpop_jkt)
             .optional("nonce", fresh.nonce.map(Nonce::reveal))
             .optional("scope", self.scope.as_deref())
             .optional(
@@ -234,7 +234,7 @@ mod tests {
             state: &State::new("s"),
             nonce: Some(&Nonce::new("n")),
             verifier: &CodeVerifier::new("v"),
-            dpop_jkt: "jkt",
+            dpop_jkt: Some("jkt"),
         })
     }
 

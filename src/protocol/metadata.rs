@@ -23,6 +23,18 @@ pub struct ServerMetadata {
     pub(crate) revocation_endpoint: Option<Url>,
     pub(crate) end_session_endpoint: Option<Url>,
     pub(crate) registration_endpoint: Option<Url>,
+    /// Where a client that shows a certificate goes instead.
+    pub(crate) aliases: Aliases,
+}
+
+/// MTLS-5a, MTLS-5b: `mtls_endpoint_aliases` of the endpoints that a client calls itself. Whatever else
+/// stands there, the authorization endpoint before all, is not looked at.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Aliases {
+    pub(crate) token: Option<Url>,
+    pub(crate) pushed_authorization_request: Option<Url>,
+    pub(crate) userinfo: Option<Url>,
+    pub(crate) revocation: Option<Url>,
 }
 
 impl ServerMetadata {
@@ -94,6 +106,7 @@ pub(crate) fn parse(issuer: &Issuer, body: &[u8]) -> Result<ServerMetadata, Viol
         revocation_endpoint: endpoint(&document, "revocation_endpoint")?,
         end_session_endpoint: endpoint(&document, "end_session_endpoint")?,
         registration_endpoint: endpoint(&document, "registration_endpoint")?,
+        aliases: aliases(&document)?,
         document,
     })
 }
@@ -124,6 +137,24 @@ fn list_of_texts(document: &Map<String, Value>, member: &str) -> Result<(), Viol
             member: member.to_owned(),
         })
     }
+}
+
+fn aliases(document: &Map<String, Value>) -> Result<Aliases, Violation> {
+    let member = "mtls_endpoint_aliases";
+    let Some(value) = document.get(member) else {
+        return Ok(Aliases::default());
+    };
+    let Value::Object(aliases) = value else {
+        return Err(Violation::MetadataMember {
+            member: member.to_owned(),
+        });
+    };
+    Ok(Aliases {
+        token: endpoint(aliases, "token_endpoint")?,
+        pushed_authorization_request: endpoint(aliases, "pushed_authorization_request_endpoint")?,
+        userinfo: endpoint(aliases, "userinfo_endpoint")?,
+        revocation: endpoint(aliases, "revocation_endpoint")?,
+    })
 }
 
 /// META-5, SP-5.2.1-1, SP-5.4.2-1: an endpoint is an https URL, or is not there.
@@ -190,6 +221,53 @@ mod tests {
                 parse(&issuer(), body.as_bytes()),
                 Err(Violation::InsecureEndpoint {
                     member: member.to_owned()
+                })
+            );
+        }
+    }
+
+    /// MTLS-5a, MTLS-5b, SP-5.2.2.1-2: aliases are read for what a client calls, and https; the others are not
+    /// looked at.
+    #[test]
+    fn aliases_of_what_a_client_calls() {
+        let read = |aliases: &str| {
+            let body =
+                format!(r#"{{"issuer":"https://as.example","mtls_endpoint_aliases":{aliases}}}"#);
+            parse(&issuer(), body.as_bytes()).map(|metadata| metadata.aliases)
+        };
+        let called = [
+            "token_endpoint",
+            "pushed_authorization_request_endpoint",
+            "userinfo_endpoint",
+            "revocation_endpoint",
+        ];
+        for member in called {
+            assert_eq!(
+                read(&format!(r#"{{"{member}":"http://mtls.example/x"}}"#)),
+                Err(Violation::InsecureEndpoint {
+                    member: member.to_owned()
+                })
+            );
+            let one = read(&format!(r#"{{"{member}":"https://mtls.example/x"}}"#)).unwrap();
+            let urls = [
+                &one.token,
+                &one.pushed_authorization_request,
+                &one.userinfo,
+                &one.revocation,
+            ];
+            for (name, url) in called.iter().zip(urls) {
+                assert_eq!(url.is_some(), *name == member);
+            }
+        }
+        let others =
+            r#"{"authorization_endpoint":"http://evil.example/a","jwks_uri":7,"issuer":null}"#;
+        assert_eq!(read(others), Ok(Aliases::default()));
+        assert_eq!(read("{}"), Ok(Aliases::default()));
+        for none in ["[]", "7", "null", r#""https://mtls.example""#] {
+            assert_eq!(
+                read(none),
+                Err(Violation::MetadataMember {
+                    member: "mtls_endpoint_aliases".to_owned()
                 })
             );
         }

@@ -9,10 +9,12 @@ use crate::profile::Algorithm;
 /// What we come with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
-    /// The algorithm of the active client key.
-    pub(crate) assertion: Algorithm,
-    /// The algorithm of the DPoP keys.
-    pub(crate) dpop: Algorithm,
+    /// How the client authenticates, as metadata calls it.
+    pub(crate) authentication: &'static str,
+    /// The algorithm of the active client key, where a key authenticates.
+    pub(crate) assertion: Option<Algorithm>,
+    /// The algorithm of the DPoP keys; `None` where tokens are bound to the certificate.
+    pub(crate) dpop: Option<Algorithm>,
     /// Whether users log in, or the client acts for itself alone.
     pub(crate) login: bool,
     /// The registered algorithm of ID tokens; `None` where any that FAPI allows will do.
@@ -110,10 +112,14 @@ fn endpoints(metadata: &ServerMetadata, settings: Settings, findings: &mut Findi
 fn client_authentication(metadata: &ServerMetadata, settings: Settings, findings: &mut Findings) {
     // SP-5.3.2.1-6
     match metadata.list("token_endpoint_auth_methods_supported") {
-        Some(methods) if methods.iter().any(|method| method == "private_key_jwt") => {}
+        Some(methods) if methods.iter().any(|method| method == settings.authentication) => {}
         Some(methods) => findings.broken(
             Rule::ClientAuthentication,
-            format!("token_endpoint_auth_methods_supported lacks private_key_jwt, it has {}", shown(&methods)),
+            format!(
+                "token_endpoint_auth_methods_supported lacks {}, it has {}",
+                settings.authentication,
+                shown(&methods)
+            ),
         ),
         // META-6: an absent list means client_secret_basic.
         None => findings.broken(
@@ -122,12 +128,15 @@ fn client_authentication(metadata: &ServerMetadata, settings: Settings, findings
         ),
     }
     // CA-8
+    let Some(assertion) = settings.assertion else {
+        return;
+    };
     match metadata.list("token_endpoint_auth_signing_alg_values_supported") {
-        Some(algorithms) if !settings.assertion.is_in(&algorithms) => findings.broken(
+        Some(algorithms) if !assertion.is_in(&algorithms) => findings.broken(
             Rule::ClientAssertionAlgorithm,
             format!(
                 "the client key signs {}, and token_endpoint_auth_signing_alg_values_supported has {}; use a key of one of these that FAPI 2.0 allows",
-                settings.assertion,
+                assertion,
                 shown(&algorithms)
             ),
         ),
@@ -140,13 +149,23 @@ fn client_authentication(metadata: &ServerMetadata, settings: Settings, findings
 }
 
 fn sender_constraint(metadata: &ServerMetadata, settings: Settings, findings: &mut Findings) {
+    let Some(dpop) = settings.dpop else {
+        // SP-5.3.2.1-4, MTLS-3.4
+        if metadata.flag("tls_client_certificate_bound_access_tokens") != Some(true) {
+            findings.broken(
+                Rule::SenderConstraint,
+                "tls_client_certificate_bound_access_tokens is not true: the server does not bind tokens to certificates; take certificate_bound_tokens away, and they are bound with DPoP",
+            );
+        }
+        return;
+    };
     // SP-5.3.2.1-4, DPOP-5.1
     match metadata.list("dpop_signing_alg_values_supported") {
-        Some(algorithms) if !settings.dpop.is_in(&algorithms) => findings.broken(
+        Some(algorithms) if !dpop.is_in(&algorithms) => findings.broken(
             Rule::SenderConstraint,
             format!(
                 "DPoP keys sign {}, and dpop_signing_alg_values_supported has {}",
-                settings.dpop,
+                dpop,
                 shown(&algorithms)
             ),
         ),
@@ -241,8 +260,9 @@ mod tests {
 
     fn settings() -> Settings {
         Settings {
-            assertion: Algorithm::Es256,
-            dpop: Algorithm::Es256,
+            authentication: "private_key_jwt",
+            assertion: Some(Algorithm::Es256),
+            dpop: Some(Algorithm::Es256),
             login: true,
             id_token: None,
             signed_userinfo: true,
@@ -404,6 +424,37 @@ mod tests {
             .filter(|(_, severity)| *severity == Severity::Broken)
             .count();
         assert_eq!(broken, 6);
+    }
+
+    /// MTLS-3.4, SP-5.3.2.1-4, SP-5.3.2.1-6: with a certificate the server has to know the way to authenticate,
+    /// and to bind tokens to certificates; what keys alone need may be missing.
+    #[test]
+    fn a_client_with_a_certificate() {
+        let settings = Settings {
+            authentication: "tls_client_auth",
+            assertion: None,
+            dpop: None,
+            ..settings()
+        };
+        let mut document = document();
+        let constraint = (Rule::SenderConstraint, Severity::Broken);
+        let authentication = (Rule::ClientAuthentication, Severity::Broken);
+        assert_eq!(report(&document, settings), [authentication, constraint]);
+        document["token_endpoint_auth_methods_supported"] =
+            json!(["self_signed_tls_client_auth", "tls_client_auth"]);
+        for not_true in [json!(false), json!("true"), json!(1)] {
+            document["tls_client_certificate_bound_access_tokens"] = not_true;
+            assert_eq!(report(&document, settings), [constraint]);
+        }
+        document["tls_client_certificate_bound_access_tokens"] = json!(true);
+        assert_eq!(report(&document, settings), []);
+        for unused in [
+            "dpop_signing_alg_values_supported",
+            "token_endpoint_auth_signing_alg_values_supported",
+        ] {
+            document.as_object_mut().unwrap().remove(unused);
+        }
+        assert_eq!(report(&document, settings), []);
     }
 
     /// IDT-7: a registered algorithm has to be one that the server has.

@@ -11,6 +11,7 @@ use url::Url;
 use zeroize::Zeroize;
 
 use super::answer::Answer;
+use super::client_auth::CertificateName;
 use super::metadata::ServerMetadata;
 use super::uri::{RedirectUri, https};
 use crate::error::{Denied, Error, OAuthError, Violation};
@@ -21,15 +22,31 @@ use crate::time::Timestamp;
 /// Where the server finds the client's public keys. DCR-2a: by one way, never by two.
 #[derive(Clone, Debug)]
 pub(crate) enum PublicKeys {
+    /// There are none: an authority signed the client's certificate.
+    None,
     /// The key set itself.
     Set(Value),
     /// Where it is served.
     Uri(Url),
 }
 
+/// What a client's certificate is for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CertificateUse {
+    /// What the server looks for in it.
+    pub(crate) name: Option<CertificateName>,
+    /// Whether tokens are bound to it, and not to DPoP keys.
+    pub(crate) bound: bool,
+    /// Whether the aliases are used in any case.
+    pub(crate) aliases: bool,
+}
+
 /// The client that is asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
+    /// How the client authenticates, as metadata calls it.
+    pub(crate) authentication: &'static str,
+    pub(crate) certificate: CertificateUse,
     pub(crate) keys: PublicKeys,
     pub(crate) redirect_uris: Vec<RedirectUri>,
     pub(crate) client_credentials: bool,
@@ -43,8 +60,8 @@ pub(crate) struct Wanted {
 /// The algorithms to register, under the names that the server has for them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Algorithms {
-    /// What the client signs with: assertions and request objects.
-    pub(crate) client: &'static str,
+    /// What the client signs with: assertions and request objects. `None` where it signs none.
+    pub(crate) client: Option<&'static str>,
     pub(crate) id_token: &'static str,
     pub(crate) authorization_response: &'static str,
     pub(crate) introspection: &'static str,
@@ -56,7 +73,7 @@ impl Algorithms {
     /// Chooses among what the server has. `id_token` is the program's wish.
     pub(crate) fn choose(
         metadata: &ServerMetadata,
-        client: Algorithm,
+        client: Option<Algorithm>,
         id_token: Option<Algorithm>,
         signed_userinfo: bool,
     ) -> Self {
@@ -71,14 +88,19 @@ impl Algorithms {
         };
         let (id_token, names) = match id_token {
             Some(algorithm) => (algorithm, listed("id_token_signing_alg_values_supported")),
-            None => best("id_token_signing_alg_values_supported", client),
+            None => best(
+                "id_token_signing_alg_values_supported",
+                client.unwrap_or(Algorithm::Es256),
+            ),
         };
         let named = |member: &str| {
             let (algorithm, names) = best(member, id_token);
             algorithm.name_among(&names)
         };
         Self {
-            client: client.name_among(&listed("token_endpoint_auth_signing_alg_values_supported")),
+            client: client.map(|client| {
+                client.name_among(&listed("token_endpoint_auth_signing_alg_values_supported"))
+            }),
             id_token: id_token.name_among(&names),
             authorization_response: named("authorization_signing_alg_values_supported"),
             introspection: named("introspection_signing_alg_values_supported"),
@@ -88,7 +110,7 @@ impl Algorithms {
 }
 
 /// The members that the crate itself sets, or that it can't honour. The program sets none of them.
-const RESERVED: [&str; 36] = [
+const RESERVED: [&str; 41] = [
     "redirect_uris",
     "token_endpoint_auth_method",
     "token_endpoint_auth_signing_alg",
@@ -105,6 +127,11 @@ const RESERVED: [&str; 36] = [
     "tls_client_certificate_bound_access_tokens",
     "require_pushed_authorization_requests",
     "use_mtls_endpoint_aliases",
+    "tls_client_auth_subject_dn",
+    "tls_client_auth_san_dns",
+    "tls_client_auth_san_uri",
+    "tls_client_auth_san_ip",
+    "tls_client_auth_san_email",
     "application_type",
     "jwks",
     "jwks_uri",
@@ -155,11 +182,17 @@ pub(crate) fn request(wanted: &Wanted) -> Map<String, Value> {
     set("response_modes", only_for_logins("query").collect());
     let application_type = if wanted.native { "native" } else { "web" };
     set("application_type", application_type.into());
-    set("token_endpoint_auth_method", "private_key_jwt".into());
+    set("token_endpoint_auth_method", wanted.authentication.into());
+    if let Some(name) = &wanted.certificate.name {
+        let (member, name) = name.member();
+        set(member, name.into());
+    }
     let algorithms = wanted.algorithms;
+    if let Some(client) = algorithms.client {
+        set("token_endpoint_auth_signing_alg", client.into());
+        set("request_object_signing_alg", client.into());
+    }
     for (member, name) in [
-        ("token_endpoint_auth_signing_alg", algorithms.client),
-        ("request_object_signing_alg", algorithms.client),
         ("id_token_signed_response_alg", algorithms.id_token),
         (
             "authorization_signed_response_alg",
@@ -175,11 +208,19 @@ pub(crate) fn request(wanted: &Wanted) -> Map<String, Value> {
     if let Some(name) = algorithms.userinfo {
         set("userinfo_signed_response_alg", name.into());
     }
-    set("dpop_bound_access_tokens", true.into());
-    set("tls_client_certificate_bound_access_tokens", false.into());
+    let by_certificate = wanted.certificate.bound;
+    set("dpop_bound_access_tokens", (!by_certificate).into());
+    set(
+        "tls_client_certificate_bound_access_tokens",
+        by_certificate.into(),
+    );
     set("require_pushed_authorization_requests", true.into());
-    set("use_mtls_endpoint_aliases", false.into());
+    set(
+        "use_mtls_endpoint_aliases",
+        wanted.certificate.aliases.into(),
+    );
     match &wanted.keys {
+        PublicKeys::None => {}
         PublicKeys::Set(jwks) => set("jwks", jwks.clone()),
         PublicKeys::Uri(uri) => set("jwks_uri", uri.as_str().into()),
     }

@@ -52,17 +52,24 @@ pub(crate) struct TokenResponse {
     pub(crate) scope: Option<String>,
     pub(crate) id_token: Option<Zeroizing<String>>,
     pub(crate) authorization_details: Option<Vec<Value>>,
+    /// The thumbprint of the certificate that the token is bound to.
+    pub(crate) certificate: Option<String>,
 }
 
-/// Reads the server's answer to any grant.
+/// Reads the server's answer to any grant. `certificate`: the thumbprint of the one that was shown, where
+/// tokens are bound to that and not to the key of a proof.
 ///
 /// # Errors
-/// [`Violation::TokenTypeDowngrade`] for a token that is not bound to our key, which is wiped first.
-pub(crate) fn response(mut answer: Answer, sent_at: Timestamp) -> Result<TokenResponse, Error> {
+/// [`Violation::TokenTypeDowngrade`] for a token that is not bound as it was asked for, which is wiped first.
+pub(crate) fn response(
+    mut answer: Answer,
+    sent_at: Timestamp,
+    certificate: Option<&str>,
+) -> Result<TokenResponse, Error> {
     let body = answer.json(StatusCode::OK);
     answer.wipe();
     let mut body = body?;
-    let response = read(&answer, &mut body, sent_at);
+    let response = read(&answer, &mut body, sent_at, certificate);
     // What was not taken out is wiped with the rest.
     body.values_mut().for_each(wipe);
     response
@@ -72,10 +79,17 @@ fn read(
     answer: &Answer,
     body: &mut Map<String, Value>,
     sent_at: Timestamp,
+    certificate: Option<&str>,
 ) -> Result<TokenResponse, Error> {
-    // DPOP-5b, R6749-5.1a: first of all, and in any letter case.
+    // DPOP-5b, R6749-5.1a: first of all, and in any letter case. R6750-2.1: Bearer only where a certificate
+    // binds the token.
+    let bound = if certificate.is_some() {
+        "Bearer"
+    } else {
+        "DPoP"
+    };
     match body.get("token_type") {
-        Some(Value::String(kind)) if kind.eq_ignore_ascii_case("DPoP") => {}
+        Some(Value::String(kind)) if kind.eq_ignore_ascii_case(bound) => {}
         _ => return Err(Violation::TokenTypeDowngrade.into()),
     }
     let access_token = AccessToken::new(
@@ -100,6 +114,7 @@ fn read(
         scope: take_text(answer, body, "scope")?,
         id_token: take_text(answer, body, "id_token")?.map(Zeroizing::new),
         authorization_details,
+        certificate: certificate.map(str::to_owned),
         access_token,
     })
 }
@@ -160,6 +175,10 @@ mod tests {
     use crate::error::Endpoint;
 
     fn read(body: &Value) -> Result<TokenResponse, Error> {
+        read_bound(body, None)
+    }
+
+    fn read_bound(body: &Value, certificate: Option<&str>) -> Result<TokenResponse, Error> {
         let response = http::Response::builder()
             .header("content-type", "application/json")
             .body(Bytes::from(body.to_string()))
@@ -167,7 +186,25 @@ mod tests {
         super::response(
             Answer::new(Endpoint::Token, response),
             Timestamp::from_seconds(1000),
+            certificate,
         )
+    }
+
+    /// MTLS-3, R6750-2.1, R6749-5.1a: Bearer where a certificate was shown to bind the token to, in any letter
+    /// case, and nothing else; the token is known by that certificate.
+    #[test]
+    fn bearer_is_for_certificates() {
+        let body = |kind: &str| json!({"access_token": "at", "token_type": kind});
+        for kind in ["Bearer", "bearer", "BEARER"] {
+            let response = read_bound(&body(kind), Some("x5t")).unwrap();
+            assert_eq!(response.certificate.as_deref(), Some("x5t"));
+        }
+        for kind in ["DPoP", "dpop", "Bearer ", "N_A", ""] {
+            let error = read_bound(&body(kind), Some("x5t")).err().unwrap();
+            assert_eq!(error.violation(), Some(&Violation::TokenTypeDowngrade));
+        }
+        let dpop = read(&body("DPoP")).unwrap();
+        assert_eq!(dpop.certificate, None);
     }
 
     fn refusal(body: &Value) -> Violation {

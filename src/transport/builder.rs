@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::redirect;
+use rustls::ClientConfig;
 
 use super::https::HttpsTransport;
 use crate::crypto::Crypto;
@@ -25,6 +27,7 @@ const PING_AFTER: Duration = Duration::from_secs(10);
 /// How long the answer to that may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Settings of an [`HttpsTransport`]. Nothing here makes it less strict.
+#[derive(Clone)]
 #[must_use = "a builder does nothing until build() is called"]
 pub struct HttpsTransportBuilder {
     roots: Roots,
@@ -34,6 +37,7 @@ pub struct HttpsTransportBuilder {
     crypto: Option<Crypto>,
 }
 
+#[derive(Clone)]
 enum ProxyChoice {
     Environment,
     None,
@@ -127,11 +131,17 @@ impl HttpsTransportBuilder {
     /// [`ConfigError::Key`] where there is no cryptography provider; [`ConfigError::Transport`] where a
     /// root certificate can't be read, or the platform has none.
     pub fn build(self) -> Result<HttpsTransport, ConfigError> {
-        let crypto = match self.crypto {
-            Some(crypto) => crypto,
+        let crypto = match &self.crypto {
+            Some(crypto) => crypto.clone(),
             None => Crypto::new()?,
         };
-        let mut tls = tls::config(&crypto, self.roots)?;
+        let tls = tls::config(&crypto, self.roots.clone())?;
+        self.with_tls(tls)
+    }
+
+    /// The transport under these settings of TLS.
+    pub(super) fn with_tls(self, settings: ClientConfig) -> Result<HttpsTransport, ConfigError> {
+        let mut tls = settings.clone();
         // The HTTP library does not set these for settings that are handed to it.
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let mut builder = reqwest::Client::builder()
@@ -154,18 +164,21 @@ impl HttpsTransportBuilder {
             .http2_max_header_list_size(HEADERS_MAX_BYTES)
             .http2_keep_alive_interval(PING_AFTER)
             .http2_keep_alive_timeout(PING_TIMEOUT);
-        builder = match self.proxy {
+        builder = match self.proxy.clone() {
             ProxyChoice::Environment => builder,
             ProxyChoice::None => builder.no_proxy(),
             ProxyChoice::Named(proxy) => builder.proxy(*proxy),
         };
-        for (host, address) in self.resolve {
-            builder = builder.resolve(&host, address);
+        for (host, address) in &self.resolve {
+            builder = builder.resolve(host, *address);
         }
         let http = builder
             .build()
             .map_err(|failed| error(&failed.without_url().to_string()))?;
-        Ok(HttpsTransport { http })
+        Ok(HttpsTransport {
+            http,
+            made_from: Arc::new((self, settings)),
+        })
     }
 }
 

@@ -10,12 +10,15 @@ use bytes::{Bytes, BytesMut};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, Response, Uri, header};
 use http_body::{Body, Frame, SizeHint};
+use rustls::ClientConfig;
 
 use super::body::{BodyError, BodyStream, RequestBody};
 use super::builder::HttpsTransportBuilder;
 use super::{Transport, TransportRequest, fault};
+use crate::certificate::ClientCertificate;
 use crate::error::{ConfigError, TransportError, TransportFault};
 use crate::future::BoxFuture;
+use crate::tls;
 
 /// How much room is made for an answer before its bytes are there.
 const ROOM_AHEAD_BYTES: usize = 64 * 1024;
@@ -37,6 +40,8 @@ const ROOM_AHEAD_BYTES: usize = 64 * 1024;
 #[derive(Clone)]
 pub struct HttpsTransport {
     pub(super) http: reqwest::Client,
+    /// What another transport with another certificate is made from.
+    pub(super) made_from: Arc<(HttpsTransportBuilder, ClientConfig)>,
 }
 
 impl HttpsTransport {
@@ -74,6 +79,16 @@ impl Transport for HttpsTransport {
                 .unwrap_or(Err(TransportFault::Timeout))
                 .map_err(TransportError::new)
         })
+    }
+
+    /// MTLS-pool: a pool of its own, and TLS sessions of its own.
+    fn with_client_certificate(
+        &self,
+        certificate: &ClientCertificate,
+    ) -> Result<Arc<dyn Transport>, ConfigError> {
+        let (builder, settings) = &*self.made_from;
+        let settings = tls::with_certificate(settings, certificate);
+        Ok(Arc::new(builder.clone().with_tls(settings)?))
     }
 }
 

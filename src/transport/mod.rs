@@ -20,7 +20,8 @@ pub use body::{BodyError, BodyStream, RequestBody};
 pub use builder::HttpsTransportBuilder;
 pub use https::HttpsTransport;
 
-use crate::error::TransportError;
+use crate::certificate::ClientCertificate;
+use crate::error::{ConfigError, TransportError};
 use crate::future::BoxFuture;
 
 /// Sends one HTTP request over TLS.
@@ -52,6 +53,20 @@ pub trait Transport: Send + Sync {
         &self,
         request: TransportRequest,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>>;
+
+    /// The same way out with a client certificate, which is shown to every server that asks for one
+    /// (RFC 8705). It shares no connection and no TLS session with this one, or with one that has another
+    /// certificate: a connection says who the client is.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoClientCertificates`] unless an implementation brings this.
+    fn with_client_certificate(
+        &self,
+        certificate: &ClientCertificate,
+    ) -> Result<Arc<dyn Transport>, ConfigError> {
+        let _ = certificate;
+        Err(ConfigError::NoClientCertificates)
+    }
 }
 
 impl<T: Transport + ?Sized> Transport for Arc<T> {
@@ -60,6 +75,13 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
         request: TransportRequest,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         (**self).send(request)
+    }
+
+    fn with_client_certificate(
+        &self,
+        certificate: &ClientCertificate,
+    ) -> Result<Arc<dyn Transport>, ConfigError> {
+        (**self).with_client_certificate(certificate)
     }
 }
 

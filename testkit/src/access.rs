@@ -4,15 +4,16 @@ use http::{StatusCode, header};
 
 use crate::dpop::{self, Role};
 use crate::form;
-use crate::grants::{AccessToken, Grant};
+use crate::grants::{AccessToken, Binding, Grant};
 use crate::record::Request;
 use crate::reply::{ALGS, Refusal, Reply};
 use crate::state::{State, lock};
 
 /// The token of a request, with the grant behind it.
 ///
-/// The token must come in the `Authorization` header under the scheme `DPoP` (SP-5.3.4-1/2,
-/// DPOP-7.1a), live, and be bound to the key of the request's proof (SP-5.3.4-3, SP-5.3.4-5).
+/// The token must come in the `Authorization` header (SP-5.3.4-1/2) and live (SP-5.3.4-3). One that is bound
+/// to a key comes under the scheme `DPoP` with a proof by that key (DPOP-7.1a, SP-5.3.4-5), one that is bound
+/// to a certificate under `Bearer`, over a connection that shows that certificate (MTLS-3).
 pub(crate) fn check(
     state: &State,
     request: &Request,
@@ -36,6 +37,14 @@ pub(crate) fn check(
         }
     };
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    let bound = lock(&state.grants)
+        .access_tokens
+        .get(token)
+        .map(|token| token.binding.clone());
+    if let Some(Binding::Certificate(thumbprint)) = bound {
+        return by_certificate(state, request, scheme, token, &thumbprint)
+            .map_err(|reason| invalid_token(reason).under("Bearer"));
+    }
     if !scheme.eq_ignore_ascii_case("DPoP") {
         // DPOP-7.2: a bound token is no bearer token.
         return Err(invalid_token(format!("the scheme `{scheme}`")));
@@ -48,12 +57,31 @@ pub(crate) fn check(
         (found.clone(), grant.clone())
     };
     let proof = dpop::check(state, request, role, Some(token))?;
-    if proof.jkt != found.jkt {
+    if found.binding != Binding::Key(proof.jkt) {
         return Err(invalid_token(
             "the access token is bound to another key".to_owned(),
         ));
     }
     Ok((found, grant))
+}
+
+/// MTLS-3: a token that is bound to a certificate.
+fn by_certificate(
+    state: &State,
+    request: &Request,
+    scheme: &str,
+    token: &str,
+    thumbprint: &str,
+) -> Result<(AccessToken, Grant), String> {
+    if !scheme.eq_ignore_ascii_case("Bearer") {
+        return Err(format!("the scheme `{scheme}`"));
+    }
+    if request.certificate() != Some(thumbprint) {
+        return Err("the access token is bound to another certificate".to_owned());
+    }
+    let grants = lock(&state.grants);
+    let (found, grant) = grants.live(token, state.now())?;
+    Ok((found.clone(), grant.clone()))
 }
 
 fn invalid_token(reason: String) -> Refusal {

@@ -1,4 +1,5 @@
-//! Authenticating clients by `private_key_jwt` (RFC 7523, SP-5.3.2.1-6, SP-5.3.2.1-8).
+//! Authenticating clients: by `private_key_jwt` (RFC 7523, SP-5.3.2.1-6, SP-5.3.2.1-8), or, where they are
+//! registered for it, by their certificates.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -6,6 +7,7 @@ use serde_json::{Value, json};
 use crate::dpop::MAX_AHEAD;
 use crate::form;
 use crate::jose::{Alg, Unverified};
+use crate::mutual_tls::{self, Authentication};
 use crate::record::Request;
 use crate::registration::Registration;
 use crate::reply::Refusal;
@@ -62,6 +64,16 @@ fn client(state: &State, request: &Request) -> Result<Registration, String> {
     {
         return Err("it authenticates by more than an assertion".to_owned());
     }
+    // MTLS-2: without `client_id` nobody knows whose certificate it would have to be.
+    let named = request
+        .form_value("client_id")
+        .and_then(|id| state.client(id));
+    if let Some(client) = named
+        && !matches!(client.authentication, Authentication::PrivateKeyJwt)
+    {
+        mutual_tls::authenticate(&client.authentication, request)?;
+        return Ok(client);
+    }
     if request.form_value("client_assertion_type") != Some(TYPE) {
         return Err("`client_assertion_type` is missing or unknown".to_owned());
     }
@@ -75,6 +87,9 @@ fn client(state: &State, request: &Request) -> Result<Registration, String> {
     let client = state
         .client(id)
         .ok_or_else(|| format!("`{id}` is not registered"))?;
+    if !matches!(client.authentication, Authentication::PrivateKeyJwt) {
+        return Err(format!("`{id}` is registered for a certificate"));
+    }
     if !client.algorithms.contains(&jwt.alg) {
         return Err(format!(
             "the algorithm {} is not registered for it",

@@ -1,7 +1,7 @@
 //! Settings of a server, before it starts.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use crate::grants::Grants;
 use crate::jose::{Alg, SignFn, SigningKey};
 use crate::misbehaviour::Misbehaviour;
 use crate::net;
-use crate::net::tls::{Authority, Certificate, Hellos, Tls, server_config};
+use crate::net::tls::{Authority, Certificate, Hellos, Tls, mtls_server_config, server_config};
 use crate::server::TestServer;
-use crate::state::{Config, Discovery, Keys, Records, Registering, State};
+use crate::state::{Config, Discovery, Keys, MutualTls, Records, Registering, Site, State};
 
 /// Settings of a [`TestServer`], before it starts.
 ///
@@ -29,6 +29,7 @@ pub struct ServerBuilder {
     clock: TestClock,
     certificate: Certificate,
     tls: Tls,
+    mutual_tls: bool,
     signing_key: Option<SigningKey>,
 }
 
@@ -69,6 +70,7 @@ impl ServerBuilder {
             clock: TestClock::system(),
             certificate: Certificate::default(),
             tls: Tls::default(),
+            mutual_tls: false,
             signing_key: None,
         }
     }
@@ -251,6 +253,18 @@ impl ServerBuilder {
         self
     }
 
+    /// Lets both servers listen at a further port each, where TLS asks for a client certificate: at
+    /// [`TestServer::mtls_origin`], which the metadata then have as `mtls_endpoint_aliases`, and at
+    /// [`TestServer::mtls_api`] (RFC 8705). Off by default.
+    ///
+    /// Certificates of the testkit's authority and those that signed themselves pass the handshake, others
+    /// don't; who shows none is let in as well, as far as the request needs none.
+    #[must_use]
+    pub fn mutual_tls(mut self) -> Self {
+        self.mutual_tls = true;
+        self
+    }
+
     /// Starts the servers. They run on a thread of their own, so that clients that block can be
     /// tested too.
     ///
@@ -263,6 +277,24 @@ impl ServerBuilder {
         let authority = Authority::shared();
         let hellos: Hellos = Hellos::default();
         let tls = server_config(&authority, self.certificate, self.tls, hellos.clone());
+        let tls = Arc::new(tls);
+        let mut sites = vec![
+            (Site::Provider, provider, tls.clone()),
+            (Site::Api, api, tls),
+        ];
+        let mutual_tls = self.mutual_tls.then(|| {
+            let tls = mtls_server_config(&authority, self.certificate, self.tls, hellos.clone());
+            let tls = Arc::new(tls);
+            let mut listen = |site| {
+                let (port, listeners) = net::bind().expect("a free port on loopback");
+                sites.push((site, listeners, tls.clone()));
+                format!("https://localhost:{port}")
+            };
+            MutualTls {
+                origin: listen(Site::MtlsProvider),
+                api: listen(Site::MtlsApi),
+            }
+        });
         let origin = format!("https://localhost:{port}");
         let issuer = format!("{origin}{}", self.issuer_path);
         debug_assert!(Url::parse(&issuer).is_ok(), "the issuer is a URL");
@@ -276,6 +308,8 @@ impl ServerBuilder {
             issuer_path: self.issuer_path.trim_end_matches('/').to_owned(),
             origin,
             api: format!("https://localhost:{api_port}"),
+            mutual_tls,
+            connections: AtomicU64::new(0),
             clock: self.clock,
             clock_offset: AtomicI64::new(0),
             offline: watch::Sender::new(false),
@@ -291,6 +325,6 @@ impl ServerBuilder {
             misbehaviour: Mutex::new(Misbehaviour::default()),
             records: Mutex::new(Records::default()),
         };
-        TestServer::run(Arc::new(state), tls, provider, api)
+        TestServer::run(Arc::new(state), sites)
     }
 }

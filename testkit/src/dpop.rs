@@ -265,7 +265,7 @@ fn demand(
     if role != Role::Provider && fault != Some(NonceFault::InBody) {
         reply.body = bytes::Bytes::new();
         reply.headers.remove(header::CONTENT_TYPE);
-        reply = reply.with(header::WWW_AUTHENTICATE, &challenge(ERROR, reason));
+        reply = reply.with(header::WWW_AUTHENTICATE, &challenge("DPoP", ERROR, reason));
     }
     let nonce = match fault {
         // With a storm even `Required` gives another one each time.

@@ -50,10 +50,37 @@ pub(crate) struct Code {
     pub(crate) used: bool,
 }
 
+/// What an access token is bound to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Binding {
+    /// The key of DPoP proofs, by its thumbprint.
+    Key(String),
+    /// The client's certificate, by its thumbprint.
+    Certificate(String),
+}
+
+impl Binding {
+    /// The scheme under which the token comes, and `token_type`.
+    pub(crate) const fn scheme(&self) -> &'static str {
+        match self {
+            Self::Key(_) => "DPoP",
+            Self::Certificate(_) => "Bearer",
+        }
+    }
+
+    /// The claim `cnf`.
+    pub(crate) fn cnf(&self) -> Value {
+        match self {
+            Self::Key(thumbprint) => serde_json::json!({"jkt": thumbprint}),
+            Self::Certificate(thumbprint) => serde_json::json!({"x5t#S256": thumbprint}),
+        }
+    }
+}
+
 #[derive(Clone)]
 pub(crate) struct AccessToken {
     pub(crate) grant: usize,
-    pub(crate) jkt: String,
+    pub(crate) binding: Binding,
     pub(crate) scope: Vec<String>,
     pub(crate) resources: Vec<String>,
     pub(crate) expires_at: i64,

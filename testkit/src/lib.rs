@@ -48,8 +48,11 @@
 //!   where there is a token and only there, and a `nonce` of the role that asks;
 //! * codes once, for 60 seconds, for the key and client that asked; a second use takes back what
 //!   the first one gave;
+//! * with mutual TLS ([`ServerBuilder::mutual_tls`]): `client_id` and no assertion from a client that a
+//!   certificate authenticates, no proof from one whose tokens are bound to its certificate, and those
+//!   tokens as `Bearer`, over connections that show it, alone;
 //! * registrations that say every member which decides about security, with public keys alone;
-//! * access tokens under the scheme `DPoP` alone, with a proof by the key they are bound to;
+//! * access tokens that are bound to a key under the scheme `DPoP` alone, with a proof by that key;
 //! * at the logout that a client asks for: an ID token of its own as the hint, a registered
 //!   `post_logout_redirect_uri`, and nothing that does not belong there.
 //!
@@ -90,6 +93,7 @@ mod form;
 mod grants;
 mod jose;
 mod misbehaviour;
+mod mutual_tls;
 mod net;
 mod provider;
 mod random;
@@ -111,7 +115,7 @@ pub use fault::{
 };
 pub use jose::Alg;
 pub use net::answer::Answer;
-pub use net::tls::{Certificate, Tls};
+pub use net::tls::{Certificate, ClientCertificate, Tls};
 pub use record::{ClientHello, Endpoint, Jwt, Request};
 pub use registration::Registration;
 pub use server::TestServer;

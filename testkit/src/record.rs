@@ -1,11 +1,14 @@
 //! What the servers received.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
 use serde_json::{Map, Value};
 
 use crate::form;
 use crate::jose::{decode, json};
+use crate::mutual_tls::Shown;
 
 /// A place where requests arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +66,12 @@ pub struct Request {
     pub at: i64,
     /// The status that was answered; `None` while there is none, and where the answer was lost.
     pub status: Option<StatusCode>,
+    /// The connection that it came over: each has a number of its own.
+    pub connection: u64,
+    /// Whether that connection went on with a TLS session of an earlier one.
+    pub resumed: bool,
+    /// The certificate that the connection showed.
+    pub(crate) shown: Option<Arc<Shown>>,
 }
 
 impl Request {
@@ -78,6 +87,12 @@ impl Request {
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.uri.split_once('?').map(|(_, query)| query)
+    }
+
+    /// The thumbprint (`x5t#S256`) of the certificate that the connection showed.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&str> {
+        self.shown.as_ref().map(|shown| shown.thumbprint.as_str())
     }
 
     /// A header's first value, if it is text.

@@ -6,6 +6,7 @@ use serde_json::Value;
 use url::{Host, Url};
 
 use crate::jose::{Alg, check_public_jwk};
+use crate::mutual_tls::{self, Authentication, CertificateName};
 
 /// A client, as it is registered with the server.
 ///
@@ -21,6 +22,8 @@ use crate::jose::{Alg, check_public_jwk};
 #[derive(Clone, Debug)]
 pub struct Registration {
     pub(crate) client_id: String,
+    pub(crate) authentication: Authentication,
+    pub(crate) certificate_bound: bool,
     pub(crate) keys: Vec<Value>,
     pub(crate) redirect_uris: Vec<String>,
     pub(crate) post_logout_redirect_uris: Vec<String>,
@@ -36,6 +39,8 @@ impl Registration {
     pub fn new(client_id: &str) -> Self {
         Self {
             client_id: client_id.to_owned(),
+            authentication: Authentication::PrivateKeyJwt,
+            certificate_bound: false,
             keys: Vec::new(),
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),
@@ -59,6 +64,46 @@ impl Registration {
             Ok(keys) => self.keys = keys,
             Err(reason) => panic!("{reason}"),
         }
+        self
+    }
+
+    /// The client authenticates with `tls_client_auth`: a certificate that the testkit's authority signed, with
+    /// this subject in the form of RFC 4514 (RFC 8705 section 2.1.2).
+    #[must_use]
+    pub fn tls_client_auth_subject_dn(self, subject: &str) -> Self {
+        self.tls_client_auth(CertificateName::SubjectDn(subject.to_owned()))
+    }
+
+    /// The client authenticates with `tls_client_auth`: a certificate that the testkit's authority signed, with
+    /// this name among its DNS names.
+    #[must_use]
+    pub fn tls_client_auth_san_dns(self, name: &str) -> Self {
+        self.tls_client_auth(CertificateName::SanDns(name.to_owned()))
+    }
+
+    pub(crate) fn tls_client_auth(mut self, name: CertificateName) -> Self {
+        self.authentication = Authentication::Tls(name);
+        self
+    }
+
+    /// The client authenticates with `self_signed_tls_client_auth`: one of the certificates in this key set
+    /// (`x5c`), whoever signed it (RFC 8705 section 2.2).
+    ///
+    /// # Panics
+    /// As [`jwks`](Self::jwks), and where a key has no certificate, or another key's.
+    #[must_use]
+    pub fn self_signed_tls_client_auth(mut self, jwks: Value) -> Self {
+        match mutual_tls::certificates(jwks) {
+            Ok(known) => self.authentication = Authentication::SelfSignedTls(known),
+            Err(reason) => panic!("{reason}"),
+        }
+        self
+    }
+
+    /// Tokens are bound to the client's certificate, and to no key (RFC 8705 section 3).
+    #[must_use]
+    pub fn certificate_bound_tokens(mut self) -> Self {
+        self.certificate_bound = true;
         self
     }
 

@@ -1,5 +1,7 @@
 //! Answers of the servers, and refusals with their reasons.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
@@ -71,6 +73,8 @@ pub(crate) struct Refusal {
     pub(crate) reason: String,
     /// An answer that is already made, where this one has a shape of its own.
     pub(crate) reply: Option<Box<Reply>>,
+    /// The scheme of the challenge, where there is one.
+    pub(crate) scheme: &'static str,
 }
 
 impl Refusal {
@@ -80,7 +84,14 @@ impl Refusal {
             error: error.to_owned(),
             reason: reason.into(),
             reply: None,
+            scheme: "DPoP",
         }
+    }
+
+    /// The same, with the challenge of another scheme.
+    pub(crate) fn under(mut self, scheme: &'static str) -> Self {
+        self.scheme = scheme;
+        self
     }
 
     pub(crate) fn invalid_request(reason: impl Into<String>) -> Self {
@@ -115,15 +126,19 @@ impl Refusal {
         )
         .with(
             header::WWW_AUTHENTICATE,
-            &challenge(&self.error, &self.reason),
+            &challenge(self.scheme, &self.error, &self.reason),
         )
     }
 }
 
-/// A `DPoP` challenge with an error.
-pub(crate) fn challenge(error: &str, reason: &str) -> String {
+/// A challenge with an error.
+pub(crate) fn challenge(scheme: &str, error: &str, reason: &str) -> String {
     let reason = reason.replace(['"', '\\'], "'");
-    format!(r#"DPoP error="{error}", error_description="{reason}", algs="{ALGS}""#)
+    let mut value = format!(r#"{scheme} error="{error}", error_description="{reason}""#);
+    if scheme == "DPoP" {
+        let _ = write!(value, r#", algs="{ALGS}""#);
+    }
+    value
 }
 
 /// The algorithms for proofs, as a challenge names them.

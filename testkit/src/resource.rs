@@ -31,21 +31,23 @@ fn allowed(state: &State, request: &Request) -> Result<Reply, Refusal> {
     let (token, grant) = access::check(state, request, Role::Api)?;
     // RI-2: a token for certain resources is good for no other.
     let here = |resource: &String| {
-        resource
-            .strip_prefix(&state.api)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        let mtls = state.mutual_tls.as_ref().map(|mtls| &mtls.api);
+        [Some(&state.api), mtls].into_iter().flatten().any(|api| {
+            resource
+                .strip_prefix(api)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
     };
     if !token.resources.is_empty() && !token.resources.iter().any(here) {
         let reason = "the access token is for other resources";
-        return Err(Refusal::new(
-            StatusCode::UNAUTHORIZED,
-            "invalid_token",
-            reason,
-        ));
+        return Err(
+            Refusal::new(StatusCode::UNAUTHORIZED, "invalid_token", reason)
+                .under(token.binding.scheme()),
+        );
     }
     if let Some(fault) = state.api_faults().pop() {
         state.refused(Endpoint::Api, "refused on command");
-        return Ok(wrong(fault));
+        return Ok(wrong(fault, token.binding.scheme()));
     }
     let query = form::parse(request.query().unwrap_or_default().as_bytes()).unwrap_or_default();
     let path = request.path();
@@ -53,7 +55,7 @@ fn allowed(state: &State, request: &Request) -> Result<Reply, Refusal> {
         demand_scope(&token, scope)?;
     }
     if path == "/step-up" {
-        demand_login(state, &grant, &query)?;
+        demand_login(state, &token, &grant, &query)?;
     }
     if path == "/echo" {
         let media_type = request
@@ -81,7 +83,7 @@ fn allowed(state: &State, request: &Request) -> Result<Reply, Refusal> {
             "sub": grant.subject,
             "client_id": grant.client_id,
             "scope": token.scope.join(" "),
-            "cnf": {"jkt": token.jkt},
+            "cnf": token.binding.cnf(),
             "method": request.method.as_str(),
             "path": path,
             "query": request.query(),
@@ -100,7 +102,7 @@ fn demand_scope(token: &AccessToken, scope: &str) -> Result<(), Refusal> {
         header::WWW_AUTHENTICATE,
         &format!(
             "{}, scope=\"{scope}\"",
-            challenge("insufficient_scope", &reason)
+            challenge(token.binding.scheme(), "insufficient_scope", &reason)
         ),
     );
     Err(Refusal {
@@ -110,7 +112,12 @@ fn demand_scope(token: &AccessToken, scope: &str) -> Result<(), Refusal> {
 }
 
 /// SU-3: the login must have had one of the classes of `acr`, and be no older than `max_age`.
-fn demand_login(state: &State, grant: &Grant, query: &Form) -> Result<(), Refusal> {
+fn demand_login(
+    state: &State,
+    token: &AccessToken,
+    grant: &Grant,
+    query: &Form,
+) -> Result<(), Refusal> {
     const ERROR: &str = "insufficient_user_authentication";
     let acr = form::value(query, "acr");
     let max_age = form::value(query, "max_age").and_then(|age| age.parse::<i64>().ok());
@@ -122,7 +129,7 @@ fn demand_login(state: &State, grant: &Grant, query: &Form) -> Result<(), Refusa
         return Ok(());
     }
     let reason = "the login is too weak or too old";
-    let mut value = challenge(ERROR, reason);
+    let mut value = challenge(token.binding.scheme(), ERROR, reason);
     if let Some(acr) = acr {
         let acr = acr.replace(['"', '\\'], "");
         let _ = write!(value, ", acr_values=\"{acr}\"");
@@ -137,9 +144,9 @@ fn demand_login(state: &State, grant: &Grant, query: &Form) -> Result<(), Refusa
     })
 }
 
-fn wrong(fault: ApiFault) -> Reply {
+fn wrong(fault: ApiFault, scheme: &str) -> Reply {
     const REASON: &str = "refused on command";
-    let invalid = challenge("invalid_token", REASON);
+    let invalid = challenge(scheme, "invalid_token", REASON);
     let bearer = r#"Bearer realm="api", error="invalid_token""#;
     let status = match fault {
         ApiFault::InsufficientScope => StatusCode::FORBIDDEN,
@@ -154,8 +161,8 @@ fn wrong(fault: ApiFault) -> Reply {
         ApiFault::NoError => vec![r#"DPoP algs="ES256""#.to_owned()],
         ApiFault::NoChallenge => vec![],
         ApiFault::Malformed => vec![r#"DPoP error="invalid_token, =,, ""#.to_owned()],
-        ApiFault::InvalidProof => vec![challenge("invalid_dpop_proof", REASON)],
-        ApiFault::InsufficientScope => vec![challenge("insufficient_scope", REASON)],
+        ApiFault::InvalidProof => vec![challenge("DPoP", "invalid_dpop_proof", REASON)],
+        ApiFault::InsufficientScope => vec![challenge(scheme, "insufficient_scope", REASON)],
         ApiFault::Tricky => vec![
             r#"Negotiate dGVzdA==, DPoP error_description="say \"Bearer error=use_dpop_nonce\", please", error=invalid_token"#
                 .to_owned(),

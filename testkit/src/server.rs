@@ -11,7 +11,9 @@ use tokio_rustls::rustls::ServerConfig;
 use crate::browser::Browser;
 use crate::builder::ServerBuilder;
 use crate::clock::TestClock;
+use crate::mutual_tls;
 use crate::net;
+use crate::net::tls::ClientCertificate;
 use crate::record::{ClientHello, Endpoint, Request};
 use crate::registration::Registration;
 use crate::state::{Site, State, lock};
@@ -47,12 +49,9 @@ impl TestServer {
 
     pub(crate) fn run(
         state: Arc<State>,
-        tls: ServerConfig,
-        provider: Vec<TcpListener>,
-        api: Vec<TcpListener>,
+        sites: Vec<(Site, Vec<TcpListener>, Arc<ServerConfig>)>,
     ) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
-        let acceptor = TlsAcceptor::from(Arc::new(tls));
         let shared = state.clone();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -62,8 +61,8 @@ impl TestServer {
             .name("fapi-testkit".to_owned())
             .spawn(move || {
                 runtime.block_on(async {
-                    let sites = [(Site::Provider, provider), (Site::Api, api)];
-                    for (site, listeners) in sites {
+                    for (site, listeners, tls) in sites {
+                        let acceptor = TlsAcceptor::from(tls);
                         for listener in listeners {
                             let serve =
                                 net::serve(listener, acceptor.clone(), site, shared.clone());
@@ -93,6 +92,26 @@ impl TestServer {
         &self.state.api
     }
 
+    /// The origin of the resource server where TLS asks for a client certificate.
+    ///
+    /// # Panics
+    /// Without [`ServerBuilder::mutual_tls`].
+    #[must_use]
+    pub fn mtls_api(&self) -> &str {
+        assert!(self.state.mutual_tls.is_some(), "there is no mutual TLS");
+        self.state.origin_of(Site::MtlsApi)
+    }
+
+    /// The origin of the authorization server's aliases, where TLS asks for a client certificate.
+    ///
+    /// # Panics
+    /// Without [`ServerBuilder::mutual_tls`].
+    #[must_use]
+    pub fn mtls_origin(&self) -> &str {
+        assert!(self.state.mutual_tls.is_some(), "there is no mutual TLS");
+        self.state.origin_of(Site::MtlsProvider)
+    }
+
     /// The certificate of the authority that signed the servers' certificates. All servers of a
     /// process share it.
     #[must_use]
@@ -114,6 +133,26 @@ impl TestServer {
     #[must_use]
     pub fn certificate_for(&self, names: &[&str]) -> (String, String) {
         self.state.authority.issue_for(names)
+    }
+
+    /// A certificate for a client: it and its private key, as PEM. The names stand among its alternative
+    /// names: DNS names, IP addresses, URIs and e-mail addresses; the first is also the common name, which is
+    /// all of the subject.
+    ///
+    /// # Panics
+    /// Where a name is not ASCII.
+    #[must_use]
+    pub fn client_certificate(&self, kind: ClientCertificate, names: &[&str]) -> (String, String) {
+        self.state.authority.issue_client(kind, names)
+    }
+
+    /// The thumbprint (`x5t#S256`) of a certificate in PEM.
+    ///
+    /// # Panics
+    /// Where there is no certificate.
+    #[must_use]
+    pub fn thumbprint_of(certificate: &str) -> String {
+        mutual_tls::thumbprint(certificate).expect("a certificate in PEM")
     }
 
     /// The clock of the servers, without their own offset.

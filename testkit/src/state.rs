@@ -1,7 +1,7 @@
 //! What the two servers share.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -61,6 +61,15 @@ pub enum Discovery {
 pub(crate) enum Site {
     Provider,
     Api,
+    /// Each at the port where TLS asks for a client certificate.
+    MtlsProvider,
+    MtlsApi,
+}
+
+/// The origins where TLS asks for a client certificate.
+pub(crate) struct MutualTls {
+    pub(crate) origin: String,
+    pub(crate) api: String,
 }
 
 pub(crate) struct State {
@@ -72,6 +81,9 @@ pub(crate) struct State {
     pub(crate) origin: String,
     /// Scheme, host and port of the resource server.
     pub(crate) api: String,
+    pub(crate) mutual_tls: Option<MutualTls>,
+    /// How many connections there have been.
+    pub(crate) connections: AtomicU64,
     pub(crate) clock: TestClock,
     pub(crate) clock_offset: AtomicI64,
     /// Whether the servers cut every connection.
@@ -102,6 +114,16 @@ impl State {
 
     pub(crate) fn after(&self, life: Duration) -> i64 {
         self.now().saturating_add(seconds(life))
+    }
+
+    /// The origin of a server, at one of its ports.
+    pub(crate) fn origin_of(&self, site: Site) -> &str {
+        match (site, &self.mutual_tls) {
+            (Site::MtlsProvider, Some(mtls)) => &mtls.origin,
+            (Site::MtlsApi, Some(mtls)) => &mtls.api,
+            (Site::Provider | Site::MtlsProvider, _) => &self.origin,
+            (Site::Api | Site::MtlsApi, _) => &self.api,
+        }
     }
 
     /// The URL of an endpoint of the authorization server.

@@ -245,14 +245,14 @@ async fn life(world: &World, stores: Stores, mut look: impl FnMut()) -> Vec<Vec<
     secrets.extend([
         login.transaction().expose().to_owned(),
         session.id().as_str().to_owned(),
-        session.key_thumbprint().to_owned(),
+        session.key_thumbprint().unwrap().to_owned(),
         world.server.issuer().to_owned(),
     ]);
     let words = ["alice", "PRIVATE", "access_token", "accounts", "client-id"];
     secrets.extend(words.map(str::to_owned));
     assert!(secrets.len() > 20);
     let mut secrets: Vec<_> = secrets.into_iter().map(String::into_bytes).collect();
-    secrets.extend(loaded::private_half(session.key_thumbprint()));
+    secrets.extend(loaded::private_half(session.key_thumbprint().unwrap()));
     secrets
 }
 

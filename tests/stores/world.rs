@@ -102,7 +102,7 @@ impl World {
         let answer = common::get(session, &self.server, "/accounts").await;
         let seen: serde_json::Value = answer.unwrap().json().unwrap();
         assert_eq!(seen["sub"], "alice");
-        assert_eq!(seen["cnf"]["jkt"], session.key_thumbprint());
+        assert_eq!(seen["cnf"]["jkt"], session.key_thumbprint().unwrap());
     }
 
     pub async fn call_fails(&self, session: &Session) -> Error {

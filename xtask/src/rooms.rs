@@ -11,7 +11,14 @@ use crate::source::{self, File, module_of};
 
 /// Rooms that every other may use, and that use one another without a circle.
 const GROUND: &[&str] = &[
-    "profile", "secret", "time", "error", "crypto", "future", "tls",
+    "profile",
+    "secret",
+    "time",
+    "error",
+    "certificate",
+    "crypto",
+    "future",
+    "tls",
 ];
 
 /// A room, and the rooms beside the ground that it may use.
@@ -40,13 +47,23 @@ const ROOMS: &[(&str, &[&str])] = &[
 const NAMES: &[(&str, &[&str])] = &[
     (
         "rustls",
-        &["jose", "transport", "keys", "crypto", "tls", "rustls_0_23"],
+        &[
+            "jose",
+            "transport",
+            "keys",
+            "certificate",
+            "crypto",
+            "tls",
+            "rustls_0_23",
+        ],
     ),
     ("reqwest", &["transport"]),
     ("rustls_platform_verifier", &["tls"]),
     ("tokio_rustls", &["store"]),
     ("redis", &["store"]),
     ("p256", &["jose", "keys"]),
+    ("x509_cert", &["keys"]),
+    ("p12_keystore", &["keys"]),
     ("josekit", &["jose"]),
     ("chacha20poly1305", &["store"]),
     ("argon2", &["store"]),

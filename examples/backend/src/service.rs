@@ -19,7 +19,13 @@ pub(crate) async fn jwks(State(app): State<App>) -> Response {
         (CONTENT_TYPE, "application/jwk-set+json"),
         (CACHE_CONTROL, "public, max-age=300"),
     ];
-    (headers, app.shared.client.jwks().to_string()).into_response()
+    match app.shared.client.jwks() {
+        Ok(jwks) => (headers, jwks.to_string()).into_response(),
+        Err(error) => {
+            tracing::error!(code = error.code(), "the key set can't be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
 }
 
 /// `GET /healthz`: whether the store answers, by a session that never was.

@@ -70,7 +70,11 @@ fn every_field_survives() {
     named["id_token"] = Value::Null;
     let mut shared = full();
     shared["key"]["source"] = json!("Shared");
-    for record in [full(), ended(), named, shared] {
+    // MTLS-3
+    let mut certificate = full();
+    certificate["key"] = json!({ "thumbprint": null, "source": "Certificate" });
+    certificate["life"]["Live"]["granted"][0]["certificate"] = json!("x5t");
+    for record in [full(), ended(), named, shared, certificate] {
         let written = read(&record).unwrap().write().unwrap();
         let again: Value = serde_json::from_slice(&written).unwrap();
         assert_eq!(again, record);

@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, Error};
+use crate::keys::CertificateSet;
 use crate::profile::Algorithm;
 use crate::protocol::authorization_request as request;
-use crate::protocol::client_auth::ClientAuth;
+use crate::protocol::client_auth::{CertificateName, ClientAuth};
 use crate::protocol::registration;
 use crate::protocol::uri::RedirectUri;
 
@@ -16,7 +17,24 @@ use crate::protocol::uri::RedirectUri;
 pub struct RegistrationChanges {
     members: Map<String, Value>,
     auth: Option<ClientAuth>,
+    certificates: Option<CertificateSet>,
+    certificate_name: Option<CertificateName>,
     problem: Option<ConfigError>,
+}
+
+/// How a client proves who it is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Identity {
+    pub(super) auth: Option<ClientAuth>,
+    pub(super) certificates: Option<CertificateSet>,
+}
+
+impl Identity {
+    /// What is new takes the place of what was before; what is not new stays.
+    pub(super) fn renew(&mut self, with: Self) {
+        self.auth = with.auth.or_else(|| self.auth.take());
+        self.certificates = with.certificates.or_else(|| self.certificates.take());
+    }
 }
 
 impl RegistrationChanges {
@@ -39,9 +57,22 @@ impl RegistrationChanges {
         self
     }
 
-    /// Other keys: their public half is sent. A key that is still to sign for a while stays in the set.
+    /// Other keys: their public half is sent. A key that is still to sign for a while stays in the set. The
+    /// way to authenticate stays the one that was registered.
     pub fn authenticate_with(mut self, auth: ClientAuth) -> Self {
         self.auth = Some(auth);
+        self
+    }
+
+    /// Other certificates. For `self_signed_tls_client_auth` their keys are sent.
+    pub fn client_certificate(mut self, certificates: impl Into<CertificateSet>) -> Self {
+        self.certificates = Some(certificates.into());
+        self
+    }
+
+    /// Something else that the server looks for in the certificate.
+    pub fn certificate_name(mut self, name: CertificateName) -> Self {
+        self.certificate_name = Some(name);
         self
     }
 
@@ -71,22 +102,48 @@ impl RegistrationChanges {
         self
     }
 
-    /// The present metadata with the changes in it, and the new way to authenticate.
+    /// The present metadata with the changes in it, and how the client proves from then on who it is.
     pub(super) fn applied(
         self,
         present: &Map<String, Value>,
-    ) -> Result<(Map<String, Value>, Option<ClientAuth>), ConfigError> {
+        identity: &Identity,
+    ) -> Result<(Map<String, Value>, Identity), Error> {
         if let Some(problem) = self.problem {
-            return Err(problem);
+            return Err(problem.into());
         }
         let mut metadata = present.clone();
         metadata.extend(self.members);
-        if let Some(auth) = &self.auth {
-            // DCR-2a: keys behind a jwks_uri are served there.
-            if !metadata.contains_key("jwks_uri") {
-                metadata.insert("jwks".to_owned(), auth.keys().jwks());
+        let method = metadata.get("token_endpoint_auth_method");
+        let method = method.and_then(Value::as_str).map(str::to_owned);
+        if let Some(auth) = &self.auth
+            && method.is_some_and(|method| method != auth.name())
+        {
+            return Err(ConfigError::OtherAuthentication.into());
+        }
+        let auth = self.auth.as_ref().or(identity.auth.as_ref());
+        let certificates = self.certificates.as_ref();
+        let certificates = certificates.or(identity.certificates.as_ref());
+        if let Some(name) = self.certificate_name {
+            if !auth.is_some_and(ClientAuth::is_known_by_an_authority) {
+                return Err(ConfigError::CertificateName.into());
             }
-            let algorithm = auth.keys().active().signer.algorithm();
+            for member in CertificateName::MEMBERS {
+                metadata.remove(member);
+            }
+            let (member, name) = name.member();
+            metadata.insert(member.to_owned(), name.into());
+        }
+        let changed = self.auth.is_some() || self.certificates.is_some();
+        // DCR-2a: keys behind a jwks_uri are served there.
+        if let Some(auth) = auth
+            && changed
+            && !auth.is_known_by_an_authority()
+            && !metadata.contains_key("jwks_uri")
+        {
+            let keys = auth.jwks(certificates)?;
+            metadata.insert("jwks".to_owned(), keys);
+        }
+        if let Some(algorithm) = self.auth.as_ref().and_then(ClientAuth::algorithm) {
             for member in [
                 "token_endpoint_auth_signing_alg",
                 "request_object_signing_alg",
@@ -98,7 +155,11 @@ impl RegistrationChanges {
                 }
             }
         }
-        Ok((metadata, self.auth))
+        let identity = Identity {
+            auth: self.auth,
+            certificates: self.certificates,
+        };
+        Ok((metadata, identity))
     }
 
     fn set(&mut self, member: &str, value: Value) {

@@ -11,13 +11,18 @@ use crate::error::Violation;
 use crate::profile::Algorithm;
 
 /// Members that are repeated as they were sent.
-const SAME: [&str; 11] = [
+const SAME: [&str; 16] = [
     "token_endpoint_auth_method",
     "dpop_bound_access_tokens",
     "tls_client_certificate_bound_access_tokens",
     "require_pushed_authorization_requests",
     "require_signed_request_object",
     "use_mtls_endpoint_aliases",
+    "tls_client_auth_subject_dn",
+    "tls_client_auth_san_dns",
+    "tls_client_auth_san_uri",
+    "tls_client_auth_san_ip",
+    "tls_client_auth_san_email",
     "jwks_uri",
     "software_statement",
     "backchannel_logout_uri",

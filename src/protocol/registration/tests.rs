@@ -16,11 +16,13 @@ fn metadata(document: &Value) -> ServerMetadata {
 fn wanted() -> Wanted {
     let server = metadata(&json!({"issuer": "https://as.example"}));
     Wanted {
+        authentication: "private_key_jwt",
+        certificate: CertificateUse::default(),
         keys: PublicKeys::Set(keys()),
         redirect_uris: vec![RedirectUri::new("https://app.example/cb").unwrap()],
         client_credentials: false,
         native: false,
-        algorithms: Algorithms::choose(&server, Algorithm::Es256, None, false),
+        algorithms: Algorithms::choose(&server, Some(Algorithm::Es256), None, false),
         software_statement: None,
         extra: Map::new(),
     }
@@ -100,9 +102,10 @@ fn the_request_of_a_program_with_everything() {
         ],
         client_credentials: true,
         native: true,
-        algorithms: Algorithms::choose(&server, Algorithm::EdDsa, None, true),
+        algorithms: Algorithms::choose(&server, Some(Algorithm::EdDsa), None, true),
         software_statement: Some("e30.e30.sig".to_owned()),
         extra: Map::from_iter([("client_name".to_owned(), "App".into())]),
+        ..wanted()
     };
     assert_eq!(
         Value::Object(request(&wanted)),
@@ -128,6 +131,59 @@ fn the_request_of_a_program_with_everything() {
             "userinfo_signed_response_alg": "PS256",
         })
     );
+}
+
+/// MTLS-2.1, MTLS-3.4, DCR-2a: a client that an authority's certificate authenticates says what to look for in
+/// it, and has no keys and no algorithms of its own.
+#[test]
+fn the_request_of_a_client_with_a_certificate() {
+    let server = metadata(&json!({"issuer": "https://as.example"}));
+    let wanted = Wanted {
+        authentication: "tls_client_auth",
+        certificate: CertificateUse {
+            name: Some(CertificateName::SanDns("app.example".to_owned())),
+            bound: true,
+            aliases: true,
+        },
+        keys: PublicKeys::None,
+        algorithms: Algorithms::choose(&server, None, None, false),
+        ..wanted()
+    };
+    let asked = request(&wanted);
+    assert_eq!(
+        Value::Object(asked.clone()),
+        json!({
+            "application_type": "web",
+            "authorization_signed_response_alg": "ES256",
+            "dpop_bound_access_tokens": false,
+            "grant_types": ["authorization_code", "refresh_token"],
+            "id_token_signed_response_alg": "ES256",
+            "introspection_signed_response_alg": "ES256",
+            "redirect_uris": ["https://app.example/cb"],
+            "require_pushed_authorization_requests": true,
+            "response_modes": ["query"],
+            "response_types": ["code"],
+            "tls_client_auth_san_dns": "app.example",
+            "tls_client_certificate_bound_access_tokens": true,
+            "token_endpoint_auth_method": "tls_client_auth",
+            "use_mtls_endpoint_aliases": true,
+        })
+    );
+    for member in asked.keys() {
+        assert!(is_reserved(member), "{member}");
+    }
+    assert!(echoed(&asked, &[]).is_ok());
+    for (member, value) in [
+        ("tls_client_auth_san_dns", json!("evil.example")),
+        ("tls_client_auth_subject_dn", json!("CN=evil")),
+        ("dpop_bound_access_tokens", json!(true)),
+        ("tls_client_certificate_bound_access_tokens", json!(false)),
+        ("use_mtls_endpoint_aliases", json!(false)),
+        ("token_endpoint_auth_method", json!("private_key_jwt")),
+    ] {
+        let error = echoed(&asked, &[(member, value)]).unwrap_err();
+        assert_eq!(error.violation(), Some(&refused(member)), "{member}");
+    }
 }
 
 /// DCR-2b: a client that acts for no user asks for no response type and no redirect.
@@ -178,7 +234,7 @@ fn what_is_not_repeated_stands() {
 #[test]
 fn harmless_differences_are_taken() {
     let mut wanted = wanted();
-    wanted.algorithms.client = "EdDSA";
+    wanted.algorithms.client = Some("EdDSA");
     wanted
         .redirect_uris
         .push(RedirectUri::new("https://app.example/cb2").unwrap());

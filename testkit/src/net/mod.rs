@@ -1,6 +1,7 @@
 //! Connections: TLS, HTTP/1.1 and HTTP/2, and the way of every request through the servers.
 
 pub(crate) mod answer;
+mod asking;
 pub(crate) mod body;
 pub(crate) mod tls;
 
@@ -8,6 +9,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener as StdListener};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -22,9 +24,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::{HandshakeKind, ServerConnection};
 
 use crate::dpop::{NONCE, Role};
 use crate::form;
+use crate::mutual_tls::Shown;
 use crate::record::{Endpoint, Request};
 use crate::reply::Reply;
 use crate::state::{Site, State, lock};
@@ -88,7 +92,9 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, site: Site, state:
         let Ok(stream) = acceptor.accept(stream).await else {
             return;
         };
-        let service = service_fn(|request| handle(state.clone(), site, request, cut.clone()));
+        let opened = Arc::new(opened(&state, site, stream.get_ref().1));
+        let service =
+            service_fn(|request| handle(state.clone(), opened.clone(), request, cut.clone()));
         let _ = auto::Builder::new(TokioExecutor::new())
             .serve_connection(TokioIo::new(stream), service)
             .await;
@@ -101,9 +107,26 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, site: Site, state:
     }
 }
 
+/// What is known of a connection.
+struct Opened {
+    site: Site,
+    number: u64,
+    resumed: bool,
+    shown: Option<Arc<Shown>>,
+}
+
+fn opened(state: &State, site: Site, tls: &ServerConnection) -> Opened {
+    Opened {
+        site,
+        number: state.connections.fetch_add(1, Ordering::SeqCst),
+        resumed: tls.handshake_kind() == Some(HandshakeKind::Resumed),
+        shown: tls.peer_certificates().and_then(Shown::new),
+    }
+}
+
 async fn handle(
     state: Arc<State>,
-    site: Site,
+    opened: Arc<Opened>,
     request: hyper::Request<Incoming>,
     cut: Arc<Notify>,
 ) -> Result<Response<AnswerBody>, Infallible> {
@@ -111,7 +134,7 @@ async fn handle(
     let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
         return Ok(finish(&state, Answer::status(413)));
     };
-    let request = received(&state, site, parts, body.to_bytes());
+    let request = received(&state, &opened, parts, body.to_bytes());
     let endpoint = request.endpoint;
     let number = record(&state, &request);
 
@@ -123,7 +146,7 @@ async fn handle(
     let (processed, delay) = prescribed
         .as_ref()
         .map_or((true, Duration::ZERO), |a| (a.processed, a.delay));
-    let real = processed.then(|| process(&state, site, &request));
+    let real = processed.then(|| process(&state, opened.site, &request));
     tokio::time::sleep(delay).await;
 
     let answer = match (prescribed, real) {
@@ -151,7 +174,7 @@ async fn handle(
     Ok(finish(&state, answer))
 }
 
-fn received(state: &State, site: Site, parts: Parts, body: Bytes) -> Request {
+fn received(state: &State, opened: &Opened, parts: Parts, body: Bytes) -> Request {
     let uri = parts
         .uri
         .path_and_query()
@@ -169,9 +192,9 @@ fn received(state: &State, site: Site, parts: Parts, body: Bytes) -> Request {
         .map(http::uri::Authority::as_str)
         .or_else(host);
     let authority = authority.unwrap_or_default().to_owned();
-    let endpoint = match site {
-        Site::Provider => provider::route(state, parts.uri.path()),
-        Site::Api => Endpoint::Api,
+    let endpoint = match opened.site {
+        Site::Provider | Site::MtlsProvider => provider::route(state, parts.uri.path()),
+        Site::Api | Site::MtlsApi => Endpoint::Api,
     };
     let is_form = parts
         .headers
@@ -197,6 +220,9 @@ fn received(state: &State, site: Site, parts: Parts, body: Bytes) -> Request {
         form,
         at: state.now(),
         status: None,
+        connection: opened.number,
+        resumed: opened.resumed,
+        shown: opened.shown.clone(),
     }
 }
 
@@ -221,11 +247,7 @@ fn record(state: &State, request: &Request) -> u64 {
 }
 
 fn process(state: &State, site: Site, request: &Request) -> Reply {
-    let origin = match site {
-        Site::Provider => &state.origin,
-        Site::Api => &state.api,
-    };
-    let port = origin.rsplit(':').next().unwrap_or_default();
+    let port = state.origin_of(site).rsplit(':').next().unwrap_or_default();
     let own = ["localhost", "127.0.0.1", "[::1]"];
     if !own
         .iter()
@@ -238,8 +260,8 @@ fn process(state: &State, site: Site, request: &Request) -> Reply {
         return Reply::empty(StatusCode::MISDIRECTED_REQUEST);
     }
     let mut reply = match site {
-        Site::Provider => provider::answer(state, request),
-        Site::Api => resource::answer(state, request),
+        Site::Provider | Site::MtlsProvider => provider::answer(state, request),
+        Site::Api | Site::MtlsApi => resource::answer(state, request),
     };
     let role = match request.endpoint {
         Endpoint::Par | Endpoint::Token => Role::Provider,

@@ -4,8 +4,9 @@ use std::io;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P384_SHA384, SanType,
+    date_time_ymd,
 };
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -16,6 +17,7 @@ use tokio_rustls::rustls::{
     CipherSuite, ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
 };
 
+use super::asking::Asking;
 use crate::record::ClientHello;
 
 /// The certificate that a server shows (SP-5.2.1-5).
@@ -50,6 +52,23 @@ pub enum Tls {
     Only12,
     /// TLS 1.2 alone, with ChaCha20-Poly1305 alone, which BCP 195 does not recommend.
     Only12ChaCha,
+}
+
+/// A certificate for a client (RFC 8705), with a key on P-256 unless it says otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientCertificate {
+    /// One that the testkit's authority signed.
+    #[default]
+    Valid,
+    /// The same, with a key on P-384.
+    P384,
+    /// The same, and expired.
+    Expired,
+    /// One of an authority that nobody trusts.
+    OtherAuthority,
+    /// One that no authority signed.
+    SelfSigned,
 }
 
 /// An authority that signs certificates.
@@ -92,6 +111,37 @@ impl Authority {
         (certificate.pem(), key.serialize_pem())
     }
 
+    /// Makes a certificate for a client: it and its key, as PEM.
+    pub(crate) fn issue_client(&self, kind: ClientCertificate, names: &[&str]) -> (String, String) {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = names.iter().map(|name| san(name)).collect();
+        params.distinguished_name = name(names.first().unwrap_or(&"client"));
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        if kind == ClientCertificate::Expired {
+            params.not_before = date_time_ymd(2020, 1, 1);
+            params.not_after = date_time_ymd(2020, 2, 1);
+        }
+        let key = match kind {
+            ClientCertificate::P384 => {
+                KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).expect("ring makes P-384 keys")
+            }
+            _ => key_pair(),
+        };
+        let certificate = match kind {
+            ClientCertificate::SelfSigned => params.self_signed(&key),
+            ClientCertificate::OtherAuthority => {
+                let mut other = CertificateParams::default();
+                other.distinguished_name = name("another authority");
+                other.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+                let other = CertifiedIssuer::self_signed(other, key_pair());
+                params.signed_by(&key, &other.expect("sound parameters"))
+            }
+            _ => params.signed_by(&key, &self.issuer),
+        };
+        let certificate = certificate.expect("sound parameters");
+        (certificate.pem(), key.serialize_pem())
+    }
+
     /// Makes a certificate with its key.
     fn issue(&self, kind: Certificate) -> CertifiedKey {
         let names: &[&str] = match kind {
@@ -128,17 +178,36 @@ pub(crate) fn server_config(
     tls: Tls,
     hellos: Hellos,
 ) -> ServerConfig {
+    let key = Arc::new(authority.issue(certificate));
+    config(tls, None, Resolver { key, hellos })
+}
+
+/// The settings of a server that asks for a client certificate.
+pub(crate) fn mtls_server_config(
+    authority: &Authority,
+    certificate: Certificate,
+    tls: Tls,
+    hellos: Hellos,
+) -> ServerConfig {
+    let key = Arc::new(authority.issue(certificate));
+    let asking = Asking::new(authority, Arc::new(provider(tls)));
+    config(tls, Some(asking), Resolver { key, hellos })
+}
+
+fn config(tls: Tls, asking: Option<Asking>, resolver: Resolver) -> ServerConfig {
     let versions: &[&SupportedProtocolVersion] = match tls {
         Tls::Both => &[&TLS13, &TLS12],
         Tls::Only13 => &[&TLS13],
         Tls::Only12 | Tls::Only12ChaCha => &[&TLS12],
     };
-    let key = Arc::new(authority.issue(certificate));
-    let mut config = ServerConfig::builder_with_provider(Arc::new(provider(tls)))
+    let config = ServerConfig::builder_with_provider(Arc::new(provider(tls)))
         .with_protocol_versions(versions)
-        .expect("the provider has suites for these versions")
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(Resolver { key, hellos }));
+        .expect("the provider has suites for these versions");
+    let config = match asking {
+        Some(asking) => config.with_client_cert_verifier(Arc::new(asking)),
+        None => config.with_no_client_auth(),
+    };
+    let mut config = config.with_cert_resolver(Arc::new(resolver));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config
 }
@@ -198,6 +267,21 @@ impl ResolvesServerCert for Resolver {
             hellos.push(hello);
         }
         Some(self.key.clone())
+    }
+}
+
+/// An alternative name: a URI, an e-mail address, an IP address or a DNS name.
+fn san(name: &str) -> SanType {
+    let text = || name.try_into().expect("a name in ASCII");
+    if name.contains("://") {
+        SanType::URI(text())
+    } else if name.contains('@') {
+        SanType::Rfc822Name(text())
+    } else {
+        match name.parse() {
+            Ok(address) => SanType::IpAddress(address),
+            Err(_) => SanType::DnsName(text()),
+        }
     }
 }
 

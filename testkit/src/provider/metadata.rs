@@ -90,6 +90,25 @@ fn document(state: &State) -> Value {
     if state.config.registering.on {
         document["registration_endpoint"] = state.url("/register").into();
     }
+    if let Some(mtls) = &state.mutual_tls {
+        let alias = |path: &str| format!("{}{}{path}", mtls.origin, state.issuer_path);
+        document["mtls_endpoint_aliases"] = json!({
+            "token_endpoint": alias("/token"),
+            "pushed_authorization_request_endpoint": alias("/par"),
+            "userinfo_endpoint": alias("/userinfo"),
+            "revocation_endpoint": alias("/revoke"),
+            // MTLS-5b: not for clients, which send browsers to the real one.
+            "authorization_endpoint": alias("/authorize"),
+        });
+        document["tls_client_certificate_bound_access_tokens"] = true.into();
+        let methods = json!([
+            "private_key_jwt",
+            "tls_client_auth",
+            "self_signed_tls_client_auth"
+        ]);
+        document["revocation_endpoint_auth_methods_supported"] = methods.clone();
+        document["token_endpoint_auth_methods_supported"] = methods;
+    }
     if state.config.signed_userinfo {
         document["userinfo_signing_alg_values_supported"] = json!(signing);
     }

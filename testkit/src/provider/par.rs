@@ -18,7 +18,7 @@ use crate::state::{State, lock, seconds};
 
 pub(crate) fn answer(state: &State, request: &Request) -> Result<Reply, Refusal> {
     let client = assertion::authenticate(state, request, &["resource"])?;
-    let jkt = bound_key(state, request)?;
+    let jkt = bound_key(state, &client, request)?;
     check(state, &client, request)?;
 
     let form: Form = request
@@ -76,8 +76,17 @@ pub(crate) fn answer(state: &State, request: &Request) -> Result<Reply, Refusal>
 }
 
 /// DPOP-10.1: the key of the proof, or of `dpop_jkt`; where both are there, they agree.
-fn bound_key(state: &State, request: &Request) -> Result<Option<String>, Refusal> {
+fn bound_key(
+    state: &State,
+    client: &Registration,
+    request: &Request,
+) -> Result<Option<String>, Refusal> {
     let named = request.form_value("dpop_jkt");
+    if client.certificate_bound && (named.is_some() || request.headers.contains_key("dpop")) {
+        return Err(Refusal::invalid_request(
+            "a key of a client whose tokens are bound to its certificate",
+        ));
+    }
     if named.is_some_and(|jkt| !is_sha256(jkt)) {
         return Err(Refusal::invalid_request(
             "`dpop_jkt` is not a SHA-256 thumbprint",

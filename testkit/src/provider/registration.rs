@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::fault::RegistrationFault;
 use crate::jose::{Alg, json};
 use crate::misbehaviour::Document;
+use crate::mutual_tls::{self, Authentication, CertificateName};
 use crate::random;
 use crate::record::{Endpoint, Request};
 use crate::registration::{Registration, check_keys, loopback};
@@ -22,16 +23,70 @@ const GIVEN: [&str; 5] = [
 ];
 
 /// Members that a client of FAPI 2.0 says and that have one value (DCR-2b).
-fn fixed(login: bool) -> [(&'static str, Value); 6] {
+fn fixed(login: bool, certificate_bound: bool) -> [(&'static str, Value); 4] {
     let modes = if login { json!(["query"]) } else { json!([]) };
     [
-        ("token_endpoint_auth_method", "private_key_jwt".into()),
-        ("dpop_bound_access_tokens", true.into()),
-        ("tls_client_certificate_bound_access_tokens", false.into()),
+        ("dpop_bound_access_tokens", (!certificate_bound).into()),
+        (
+            "tls_client_certificate_bound_access_tokens",
+            certificate_bound.into(),
+        ),
         ("require_pushed_authorization_requests", true.into()),
-        ("use_mtls_endpoint_aliases", false.into()),
         ("response_modes", modes),
     ]
+}
+
+/// How the client will prove who it is, and what it is known by (DCR-2a, MTLS-2.1, MTLS-2.2).
+fn identity(
+    state: &State,
+    client: Registration,
+    members: &Map<String, Value>,
+) -> Result<Registration, Refusal> {
+    const METHOD: &str = "token_endpoint_auth_method";
+    let named = |member: &&&str| members.contains_key(**member);
+    let names: Vec<_> = CertificateName::MEMBERS.iter().filter(named).collect();
+    let method = members.get(METHOD).and_then(Value::as_str);
+    if names.len() != usize::from(method == Some("tls_client_auth")) {
+        return Err(metadata(
+            "not one name for `tls_client_auth`, and else none",
+        ));
+    }
+    let mut client = client;
+    match method {
+        Some("private_key_jwt") => {
+            client.algorithms = vec![algorithm(members, "token_endpoint_auth_signing_alg")?];
+            algorithm(members, "request_object_signing_alg")?;
+            client.keys = keys(members)?;
+        }
+        Some("tls_client_auth") if state.mutual_tls.is_some() => {
+            if members.contains_key("jwks") || members.contains_key("jwks_uri") {
+                return Err(metadata("keys that nothing is signed with"));
+            }
+            let name = names
+                .first()
+                .and_then(|member| CertificateName::of(member, members.get(**member)?.as_str()?));
+            client = client.tls_client_auth(name.ok_or_else(|| metadata("the name is no text"))?);
+        }
+        Some("self_signed_tls_client_auth") if state.mutual_tls.is_some() => {
+            let jwks = members.get("jwks").cloned().unwrap_or_default();
+            let known = mutual_tls::certificates(jwks).map_err(metadata)?;
+            client.authentication = Authentication::SelfSignedTls(known);
+        }
+        _ => return Err(metadata(format!("`{METHOD}` is missing, or not offered"))),
+    }
+    if method != Some("private_key_jwt") && members.contains_key("token_endpoint_auth_signing_alg")
+    {
+        return Err(metadata("an algorithm for assertions, and no assertions"));
+    }
+    Ok(client)
+}
+
+/// A member that is true or false. True needs mutual TLS.
+fn flag(state: &State, members: &Map<String, Value>, name: &str) -> Result<bool, Refusal> {
+    match members.get(name) {
+        Some(Value::Bool(on)) if !on || state.mutual_tls.is_some() => Ok(*on),
+        _ => Err(metadata(format!("`{name}` is missing, or not offered"))),
+    }
 }
 
 /// A client registers.
@@ -204,7 +259,9 @@ fn check(
             "`grant_types` has none, or one that is not offered",
         ));
     }
-    for (name, value) in fixed(login) {
+    client.certificate_bound = flag(state, members, "tls_client_certificate_bound_access_tokens")?;
+    flag(state, members, "use_mtls_endpoint_aliases")?;
+    for (name, value) in fixed(login, client.certificate_bound) {
         if members.get(name) != Some(&value) {
             return Err(metadata(format!("`{name}` is not {value}")));
         }
@@ -214,8 +271,7 @@ fn check(
         return Err(metadata("`response_types` does not fit the grants"));
     }
     client.redirect_uris = redirect_uris(members, login)?;
-    client.algorithms = vec![algorithm(members, "token_endpoint_auth_signing_alg")?];
-    algorithm(members, "request_object_signing_alg")?;
+    client = identity(state, client, members)?;
     // What the server signs, it signs with the key that it has.
     let own = state.config.signing_algorithm;
     let mut signed = vec![
@@ -233,7 +289,6 @@ fn check(
             return Err(metadata(format!("`{name}` is not {}", own.name())));
         }
     }
-    client.keys = keys(members)?;
     if let Some(scope) = members.get("scope") {
         let scope = scope
             .as_str()

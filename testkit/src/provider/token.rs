@@ -4,9 +4,9 @@ use http::StatusCode;
 use serde_json::Value;
 
 use crate::assertion;
-use crate::dpop::{self, Proof, Role};
+use crate::dpop::{self, Role};
 use crate::fault::TokenFault;
-use crate::grants::{Grant, RefreshToken};
+use crate::grants::{Binding, Grant, RefreshToken};
 use crate::jose::sha256;
 use crate::random;
 use crate::record::Request;
@@ -20,7 +20,7 @@ use super::token_response::{Wish, html, issue, send};
 pub(crate) fn answer(state: &State, request: &Request) -> Result<Reply, Refusal> {
     let client = assertion::authenticate(state, request, &["resource"])?;
     // DPOP-5a: a proof with every token request, and before anything is used up.
-    let proof = dpop::check(state, request, Role::Provider, None)?;
+    let binding = binding(state, &client, request)?;
     let grant_type = required(request, "grant_type")?;
     let known = ["authorization_code", "refresh_token", "client_credentials"];
     if !known.contains(&grant_type) {
@@ -54,11 +54,30 @@ pub(crate) fn answer(state: &State, request: &Request) -> Result<Reply, Refusal>
         }
     }
     let body = match grant_type {
-        "authorization_code" => redeem(state, request, &client, &proof)?,
-        "refresh_token" => refresh(state, request, &client, &proof)?,
-        _ => client_credentials(state, request, &client, &proof)?,
+        "authorization_code" => redeem(state, request, &client, binding)?,
+        "refresh_token" => refresh(state, request, &client, binding)?,
+        _ => client_credentials(state, request, &client, binding)?,
     };
     Ok(send(state, body, faults))
+}
+
+/// What the new tokens will be bound to: the key of the proof, or the certificate that was shown.
+fn binding(state: &State, client: &Registration, request: &Request) -> Result<Binding, Refusal> {
+    if !client.certificate_bound {
+        let proof = dpop::check(state, request, Role::Provider, None)?;
+        return Ok(Binding::Key(proof.jkt));
+    }
+    if request.headers.contains_key("dpop") {
+        return Err(Refusal::invalid_request(
+            "a proof from a client whose tokens are bound to its certificate",
+        ));
+    }
+    match request.certificate() {
+        Some(thumbprint) => Ok(Binding::Certificate(thumbprint.to_owned())),
+        None => Err(Refusal::invalid_request(
+            "the connection showed no certificate to bind tokens to",
+        )),
+    }
 }
 
 fn required<'a>(request: &'a Request, name: &str) -> Result<&'a str, Refusal> {
@@ -72,7 +91,7 @@ fn redeem(
     state: &State,
     request: &Request,
     client: &Registration,
-    proof: &Proof,
+    binding: Binding,
 ) -> Result<Value, Refusal> {
     let name = required(request, "code")?;
     let redirect_uri = required(request, "redirect_uri")?;
@@ -114,7 +133,8 @@ fn redeem(
         ));
     }
     // SP-5.3.2.1-12, DPOP-10
-    if code.jkt.as_ref().is_some_and(|jkt| *jkt != proof.jkt) {
+    let other = |jkt: &String| binding != Binding::Key(jkt.clone());
+    if code.jkt.as_ref().is_some_and(other) {
         return Err(Refusal::invalid_grant("the code is bound to another key"));
     }
     let refresh_token = client
@@ -129,7 +149,7 @@ fn redeem(
     issue(
         state,
         client,
-        proof,
+        binding,
         id,
         &grant,
         wish,
@@ -144,7 +164,7 @@ fn refresh(
     state: &State,
     request: &Request,
     client: &Registration,
-    proof: &Proof,
+    binding: Binding,
 ) -> Result<Value, Refusal> {
     let name = required(request, "refresh_token")?;
     let narrowed = par::resources(&request.form)?;
@@ -210,7 +230,7 @@ fn refresh(
         details,
     };
     // IDT-12.2: a refreshed ID token has no nonce.
-    issue(state, client, proof, id, &grant, wish, successor, None)
+    issue(state, client, binding, id, &grant, wish, successor, None)
 }
 
 fn mark_used(token: &mut RefreshToken, successor: Option<&str>, now: i64) {
@@ -225,7 +245,7 @@ fn client_credentials(
     state: &State,
     request: &Request,
     client: &Registration,
-    proof: &Proof,
+    binding: Binding,
 ) -> Result<Value, Refusal> {
     let scope = par::scope(client, request.form_value("scope"))?;
     if scope.iter().any(|name| name == "openid") {
@@ -256,5 +276,5 @@ fn client_credentials(
         resources: Vec::new(),
         details: None,
     };
-    issue(state, client, proof, id, &grant, wish, None, None)
+    issue(state, client, binding, id, &grant, wish, None, None)
 }

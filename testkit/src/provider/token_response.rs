@@ -3,9 +3,8 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::dpop::Proof;
 use crate::fault::TokenFault;
-use crate::grants::{AccessToken, Grant};
+use crate::grants::{AccessToken, Binding, Grant};
 use crate::misbehaviour::Document;
 use crate::registration::Registration;
 use crate::reply::{Refusal, Reply};
@@ -27,7 +26,7 @@ pub(super) struct Wish {
 pub(super) fn issue(
     state: &State,
     client: &Registration,
-    proof: &Proof,
+    binding: Binding,
     id: usize,
     grant: &Grant,
     wish: Wish,
@@ -66,13 +65,13 @@ pub(super) fn issue(
         wish.resources
     };
     let openid = wish.scope.iter().any(|name| name == "openid");
-    let mut body = json!({"token_type": "DPoP"});
+    let mut body = json!({"token_type": binding.scheme()});
     if !wish.scope.is_empty() {
         body["scope"] = wish.scope.join(" ").into();
     }
     let access_token = lock(&state.grants).new_access_token(AccessToken {
         grant: id,
-        jkt: proof.jkt.clone(),
+        binding,
         scope: wish.scope,
         resources,
         expires_at: state.after(life),

@@ -20,11 +20,10 @@ pub(crate) fn answer(state: &State, request: &Request) -> Result<Reply, Refusal>
     let has = |name: &str| token.scope.iter().any(|scope| scope == name);
     if !has("openid") {
         let reason = "UserInfo needs the scope `openid`";
-        return Err(Refusal::new(
-            StatusCode::FORBIDDEN,
-            "insufficient_scope",
-            reason,
-        ));
+        return Err(
+            Refusal::new(StatusCode::FORBIDDEN, "insufficient_scope", reason)
+                .under(token.binding.scheme()),
+        );
     }
     let mut body = json!({"sub": grant.subject});
     if has("profile") {

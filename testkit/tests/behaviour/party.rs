@@ -7,7 +7,10 @@ use std::sync::Mutex;
 use fapi_testkit::{Jwt, Registration, TestServer};
 use http::Method;
 use reqwest::Client;
-use rustls::pki_types::CertificateDer;
+use rustls::client::WantsClientCert;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ConfigBuilder};
 use serde_json::{Map, Value, json};
 
 use crate::wire::{Draft, Key, Reply, Shot, hash, unique};
@@ -306,17 +309,36 @@ pub(crate) fn http(server: &TestServer) -> Client {
         .unwrap()
 }
 
+/// A client that shows a certificate, given with its key as PEM.
+pub(crate) fn http_showing(server: &TestServer, (chain, key): &(String, String)) -> Client {
+    let chain = CertificateDer::pem_slice_iter(chain.as_bytes());
+    let chain = chain.collect::<Result<_, _>>().unwrap();
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let config = config(server, rustls::crypto::ring::default_provider());
+    let config = config.with_client_auth_cert(chain, key).unwrap();
+    over(config).build().unwrap()
+}
+
 pub(crate) fn http_with(
     server: &TestServer,
     provider: rustls::crypto::CryptoProvider,
 ) -> reqwest::ClientBuilder {
+    over(config(server, provider).with_no_client_auth())
+}
+
+fn config(
+    server: &TestServer,
+    provider: rustls::crypto::CryptoProvider,
+) -> ConfigBuilder<ClientConfig, WantsClientCert> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from(server.ca_der())).unwrap();
-    let mut config = rustls::ClientConfig::builder_with_provider(provider.into())
+    ClientConfig::builder_with_provider(provider.into())
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
-        .with_no_client_auth();
+}
+
+fn over(mut config: ClientConfig) -> reqwest::ClientBuilder {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Client::builder()
         .tls_backend_preconfigured(config)

@@ -38,7 +38,7 @@ async fn whole_flow(id: &str) {
     assert_eq!(report.findings(), []);
     let client = setup.client().await;
     assert_eq!(
-        client.jwks(),
+        client.jwks().unwrap(),
         setup.registration.jwks(),
         "the set that the server was given"
     );

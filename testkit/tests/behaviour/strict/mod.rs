@@ -2,6 +2,7 @@
 
 mod authorization;
 mod clients;
+mod mutual_tls;
 mod proofs;
 mod registrations;
 mod tokens;

@@ -138,6 +138,61 @@ async fn a_registration_says_everything() {
     assert_eq!(register(&party, &native).await.status, 201);
 }
 
+/// MTLS-2.1, MTLS-3.4: a client with a certificate names one thing to look for, and has no keys; without mutual
+/// TLS there are no such clients.
+#[tokio::test]
+async fn clients_with_certificates_register() {
+    let with = TestServer::builder().mutual_tls().start().await;
+    let (with, without) = (Party::new(&with).await, party().await);
+    let named = || {
+        let mut members = whole();
+        for member in [
+            "jwks",
+            "token_endpoint_auth_signing_alg",
+            "request_object_signing_alg",
+        ] {
+            members.remove(member);
+        }
+        let mut set = |name: &str, value: Value| drop(members.insert(name.to_owned(), value));
+        set("token_endpoint_auth_method", "tls_client_auth".into());
+        set("tls_client_auth_san_dns", "client.app.example".into());
+        set("tls_client_certificate_bound_access_tokens", true.into());
+        set("dpop_bound_access_tokens", false.into());
+        members
+    };
+    assert_eq!(register(&with, &named()).await.status, 201);
+    let refused = register(&without, &named()).await;
+    assert_eq!(refused.error(), "invalid_client_metadata");
+    for (member, value) in [
+        ("tls_client_auth_san_dns", Value::Null),
+        ("tls_client_auth_san_dns", json!(7)),
+        ("tls_client_auth_san_uri", json!("https://app.example")),
+        ("dpop_bound_access_tokens", json!(true)),
+        ("tls_client_certificate_bound_access_tokens", json!("true")),
+        ("use_mtls_endpoint_aliases", Value::Null),
+        ("token_endpoint_auth_method", json!("private_key_jwt")),
+        (
+            "token_endpoint_auth_method",
+            json!("self_signed_tls_client_auth"),
+        ),
+        ("token_endpoint_auth_signing_alg", json!("ES256")),
+        ("jwks", whole()["jwks"].clone()),
+    ] {
+        let mut members = named();
+        if value.is_null() {
+            members.remove(member);
+        } else {
+            members.insert(member.to_owned(), value.clone());
+        }
+        let reply = register(&with, &members).await;
+        assert_eq!(reply.error(), "invalid_client_metadata", "{member} {value}");
+    }
+    let mut aliases = whole();
+    aliases.insert("use_mtls_endpoint_aliases".to_owned(), true.into());
+    assert_eq!(register(&with, &aliases).await.status, 201);
+    assert_eq!(register(&without, &aliases).await.status, 400);
+}
+
 /// DCM-2.2, DCM-2.3, DCM-3: what manages a client is its own token, and the latest one.
 #[tokio::test]
 async fn a_client_is_managed_by_its_token() {

@@ -114,8 +114,10 @@ pub(crate) async fn end_here(core: &Arc<Core>, cell: &Arc<Cell>) -> Result<(), E
     if let Ok(cause) = cell.end(SignInAgain::LoggedOut) {
         core.shared.watch.session_ended(&cell.id, cause);
     }
-    mark(core, cell).await?;
-    SingleFlight::default().start(|| job(core, cell)).map(drop)
+    // Where the store fails now, the job marks it another time, or remembers it for the next login.
+    let marked = mark(core, cell).await;
+    let begun = SingleFlight::default().start(|| job(core, cell)).map(drop);
+    marked.map_err(Error::from).and(begun)
 }
 
 /// Ends a session that nobody has, and gives it back in the background.
@@ -123,7 +125,10 @@ pub(crate) fn abandon(core: &Arc<Core>, cell: &Arc<Cell>) {
     if let Ok(cause) = cell.end(SignInAgain::LoggedOut) {
         core.shared.watch.session_ended(&cell.id, cause);
     }
-    drop(SingleFlight::default().start(|| job(core, cell)));
+    if SingleFlight::default().start(|| job(core, cell)).is_err() {
+        // Outside of a runtime it waits for the next login.
+        core.graveyard.remember(cell, true);
+    }
 }
 
 /// Buries an ended session, to the end even if the caller goes away: the store forgets it, the server is

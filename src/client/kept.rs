@@ -286,6 +286,8 @@ pub(crate) async fn write_late(
             return Ok(take_over(cell, known, version, false));
         }
         let ours = tokens.clone().in_flight(!last && known.is_in_flight());
+        // What is last counts as that, however many answers the other one had.
+        let ours = ours.after_answers(known.answers());
         match write(core, cell, Life::Live(ours.clone()), version, fence, 0).await {
             Ok(version) => return Ok(take_over(cell, ours, version, false)),
             Err(StoreError::Conflict) => {}

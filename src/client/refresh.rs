@@ -166,7 +166,11 @@ async fn renew(
         if !begun.lost {
             take_back_the_note(core, cell, turn).await;
         }
-        return core.vault.told(Err(error)).map_err(Error::from);
+        // A turn that passed is no failure of the store's.
+        return match error {
+            StoreError::LeaseLost => Err(error.into()),
+            error => core.vault.told(Err(error)).map_err(Error::from),
+        };
     }
     let lost = AtomicBool::new(begun.lost);
     let sent_at = core.now();
@@ -187,6 +191,14 @@ async fn renew(
             cell.give_back([Unrevoked::of(response)]);
             drop(ended::give_back(core, cell).await);
             return Err(error);
+        }
+        if !cell.has(&known) {
+            // Another had the turn by then, and what it got stays: these tokens are the older ones.
+            return if cell.generation(part)? == generation {
+                Err(StoreError::LeaseLost.into())
+            } else {
+                Ok(())
+            };
         }
         version = cell.version().0;
         turn.hold(check(core, cell, &response)).await

@@ -319,7 +319,14 @@ impl RegistrationRequest {
             shared.transport = shared.transport.with_client_certificate(&certificate)?;
         }
         let (fetched, _) = fetch_metadata(&shared, &issuer, self.discovery).await?;
-        let url = endpoint_of(fetched.document(), Endpoint::Registration)?;
+        // MTLS-5a
+        let by_certificate =
+            auth.keys().is_none() || self.certificate.bound || self.certificate.aliases;
+        let alias = fetched.document().aliases.registration.clone();
+        let url = match alias.filter(|_| by_certificate) {
+            Some(alias) => alias,
+            None => endpoint_of(fetched.document(), Endpoint::Registration)?,
+        };
         self.preflight(&shared, fetched.document(), &auth).await?;
         let asked = registration::request(&self.wanted(fetched.document(), &auth)?);
         let answer = exchange(

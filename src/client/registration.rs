@@ -9,6 +9,7 @@ use std::sync::Arc;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
 use serde_json::{Map, Value};
+use tokio::task::JoinHandle;
 use tracing::Instrument;
 use url::Url;
 use zeroize::Zeroizing;
@@ -47,6 +48,8 @@ pub struct Registration {
     discovery: Discovery,
     parts: Parts,
     kept: Option<Kept>,
+    /// A call that was given up, and goes on.
+    pending: Option<JoinHandle<(Box<Self>, Result<(), Error>)>>,
 }
 
 impl Registration {
@@ -61,6 +64,7 @@ impl Registration {
             discovery: Discovery::Auto,
             parts: Parts::default(),
             kept: None,
+            pending: None,
         }
     }
 
@@ -183,6 +187,7 @@ impl Registration {
     /// [`update`](Self::update).
     pub async fn read(&mut self) -> Result<(), Error> {
         let span = tracing::info_span!("fapi.registration.read");
+        self.settle_last().await;
         let asked = protocol::update(&self.client_id, &self.metadata);
         self.see_through(Method::GET, asked, Identity::default())
             .instrument(span)
@@ -201,6 +206,7 @@ impl Registration {
     /// [`save`](Self::save) again.
     pub async fn update(&mut self, changes: RegistrationChanges) -> Result<(), Error> {
         let span = tracing::info_span!("fapi.registration.update");
+        self.settle_last().await;
         let (metadata, identity) = changes.applied(&self.metadata, &self.identity)?;
         // DCM-2.2: everything, the client id, and none of what the server alone gives.
         let asked = protocol::update(&self.client_id, &metadata);
@@ -217,6 +223,7 @@ impl Registration {
     pub async fn delete(&mut self) -> Result<(), Error> {
         let span = tracing::info_span!("fapi.registration.delete");
         async {
+            self.settle_last().await;
             let answer = self.manage(Method::DELETE, None).await?;
             protocol::deleted(&answer)?;
             // DCM-2.3: the token is void with the client.
@@ -236,17 +243,32 @@ impl Registration {
         identity: Identity,
     ) -> Result<(), Error> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
-        let mut next = self.copy();
+        let mut next = Box::new(self.copy());
         let job = async move {
             let outcome = next.ask(method, &asked, identity).await;
             (next, outcome)
         };
-        let ended = runtime
-            .spawn(job.instrument(tracing::Span::current()))
-            .await;
+        self.pending = Some(runtime.spawn(job.instrument(tracing::Span::current())));
+        self.settle().await
+    }
+
+    /// Takes over what a call brought that was given up before its end.
+    async fn settle(&mut self) -> Result<(), Error> {
+        let Some(pending) = &mut self.pending else {
+            return Ok(());
+        };
+        let ended = pending.await;
+        self.pending = None;
         let (next, outcome) = ended.map_err(|_| TransportError::new(TransportFault::Broken))?;
-        *self = next;
+        *self = *next;
         outcome
+    }
+
+    /// The same before the next call, which is told by the server what became of the last.
+    pub(super) async fn settle_last(&mut self) {
+        if let Err(error) = self.settle().await {
+            tracing::warn!(code = error.code(), "a call that was given up had failed");
+        }
     }
 
     async fn ask(
@@ -276,6 +298,7 @@ impl Registration {
             discovery: self.discovery,
             parts: self.parts.clone(),
             kept: self.kept.clone(),
+            pending: None,
         }
     }
 

@@ -4,14 +4,17 @@ use super::authorization_server::{self, Call};
 use super::cell::Cell;
 use super::core::Core;
 use super::tokens::Unrevoked;
-use crate::error::{Endpoint, Error};
+use crate::error::{ConfigError, Endpoint, Error};
 use crate::protocol::form::Form;
 use crate::protocol::revocation;
 
 /// Has everything revoked that still is to be. What the server can't take now is kept for another
 /// try (REV-2.2.1).
 pub(crate) async fn revoke(core: &Core, cell: &Cell) -> Result<(), Error> {
-    if core.metadata.last().revocation_endpoint.is_none() {
+    if matches!(
+        core.endpoint(Endpoint::Revocation).await,
+        Err(Error::Config(ConfigError::NoEndpoint(_)))
+    ) {
         tracing::warn!("the server has no revocation_endpoint; its tokens live until they expire");
         for tokens in cell.unrevoked() {
             cell.settle(&tokens, None);

@@ -106,7 +106,9 @@ impl ServiceRequest {
         }
         // One request for all who ask for the same at once; it is kept even if they all go away.
         let (asking, kept) = (core.clone(), slot.clone());
+        let busy = core.shared.background.begin();
         let job = || async move {
+            let _busy = busy;
             if let Some(cell) = kept.cell() {
                 return Ok(cell);
             }

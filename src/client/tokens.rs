@@ -164,6 +164,14 @@ impl Tokens {
         self
     }
 
+    /// These tokens, counted as later than others that came after so many answers.
+    pub(crate) const fn after_answers(mut self, answers: u64) -> Self {
+        if self.answers <= answers {
+            self.answers = answers.saturating_add(1);
+        }
+        self
+    }
+
     pub(crate) const fn is_in_flight(&self) -> bool {
         self.in_flight
     }

@@ -92,7 +92,10 @@ impl ClientAuth {
         match (&self.0, certificates) {
             (Method::PrivateKeyJwt { keys, .. }, _) => Ok(keys.jwks()),
             (Method::SelfSignedTls, Some(certificates)) => certificates.jwks(),
-            (Method::Tls | Method::SelfSignedTls, _) => Ok(json!({"keys": []})),
+            (Method::SelfSignedTls, None) => {
+                Err(KeyError::Malformed("there is no certificate to publish"))
+            }
+            (Method::Tls, _) => Ok(json!({"keys": []})),
         }
     }
 

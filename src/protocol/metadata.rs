@@ -35,6 +35,7 @@ pub(crate) struct Aliases {
     pub(crate) pushed_authorization_request: Option<Url>,
     pub(crate) userinfo: Option<Url>,
     pub(crate) revocation: Option<Url>,
+    pub(crate) registration: Option<Url>,
 }
 
 impl ServerMetadata {
@@ -154,6 +155,7 @@ fn aliases(document: &Map<String, Value>) -> Result<Aliases, Violation> {
         pushed_authorization_request: endpoint(aliases, "pushed_authorization_request_endpoint")?,
         userinfo: endpoint(aliases, "userinfo_endpoint")?,
         revocation: endpoint(aliases, "revocation_endpoint")?,
+        registration: endpoint(aliases, "registration_endpoint")?,
     })
 }
 

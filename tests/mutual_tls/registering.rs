@@ -274,3 +274,58 @@ async fn a_weaker_registration_is_refused() {
         assert_eq!(last.endpoint, Endpoint::Registration);
     }
 }
+
+/// MTLS-2.2, DCM-2.2: a registration that was loaded is changed with its certificates or not at all: an update
+/// never leaves the server without a key to know the client by, nor with one that the client does not have.
+#[tokio::test]
+async fn a_loaded_registration_is_changed_with_its_certificates() {
+    let server = server().await;
+    let stores = Stores::memory();
+    let set = CertificateSet::new(made(&server, Kind::SelfSigned));
+    let mut registration = request(&server, ClientAuth::self_signed_tls_client_auth(), &set)
+        .send()
+        .await
+        .unwrap();
+    registration.save(&stores, "app").await.unwrap();
+    let loaded = Registration::load(&stores, server.issuer(), "app").await;
+    let mut loaded = loaded.unwrap().unwrap().transport(common::https(&server));
+    server.forget_requests();
+    let changes = RegistrationChanges::new()
+        .authenticate_with(ClientAuth::self_signed_tls_client_auth())
+        .client_name("Another");
+    let error = loaded.update(changes).await.unwrap_err();
+    let expected = ConfigError::NoCertificate("self_signed_tls_client_auth");
+    assert_eq!(common::config(&error), Some(&expected));
+    assert_eq!(server.count(Endpoint::Management), 0);
+
+    let other = CertificateSet::new(made(&server, Kind::SelfSigned));
+    let changes = RegistrationChanges::new().client_certificate(other.clone());
+    loaded.update(changes).await.unwrap();
+    let sent = body(&server, Endpoint::Management);
+    assert_eq!(sent["jwks"], other.jwks().unwrap());
+    let loaded = loaded.authenticate_with(ClientAuth::self_signed_tls_client_auth());
+    works(&loaded, &server).await;
+}
+
+/// MTLS-5a: the registration itself goes to the alias, where there is one and a certificate counts.
+#[tokio::test]
+async fn the_registration_goes_to_its_alias() {
+    for bound in [true, false] {
+        let server = server().await;
+        let origin = server.mtls_origin().to_owned();
+        server.mutate_metadata(move |document| {
+            let alias = format!("{origin}/register");
+            document["mtls_endpoint_aliases"]["registration_endpoint"] = alias.into();
+        });
+        let set = certificates(&server);
+        let auth = ClientAuth::private_key_jwt(SoftwareKey::generate_es256().unwrap());
+        let mut request = request(&server, auth, &set);
+        if bound {
+            request = request.certificate_bound_tokens();
+        }
+        request.send().await.unwrap();
+        let sent = server.requests_to(Endpoint::Registration).pop().unwrap();
+        let shown = bound.then(|| set.active().thumbprint().to_owned());
+        assert_eq!(sent.certificate(), shown.as_deref());
+    }
+}

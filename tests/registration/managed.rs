@@ -1,5 +1,7 @@
 //! Registrations that are read, changed and deleted (RFC 7592).
 
+use std::time::Duration;
+
 use fapi_client::{
     ConfigError, Endpoint as At, Registration, RegistrationChanges, StoreError, Stores, Violation,
 };
@@ -204,6 +206,25 @@ async fn a_token_is_stored_though_nobody_waits_for_it() {
     }
     loaded = load(&stores, &server).await;
     loaded.read().await.unwrap();
+    assert_eq!(server.refusals(), Vec::<String>::new());
+}
+
+/// DCM-3: a call that is given up goes on, and the next call of the same registration goes on from what it
+/// brought, though it is kept nowhere else.
+#[tokio::test]
+async fn a_call_that_was_given_up_costs_no_token() {
+    let server = TestServer::builder()
+        .registration_token_rotation(true)
+        .start()
+        .await;
+    let mut registration = register(&server).await;
+    let hold = server.hold(Endpoint::Management);
+    let given_up = tokio::time::timeout(Duration::from_millis(200), registration.read()).await;
+    assert!(given_up.is_err());
+    server.wait_for(Endpoint::Management, 1).await;
+    hold.release();
+    registration.read().await.unwrap();
+    registration.read().await.unwrap();
     assert_eq!(server.refusals(), Vec::<String>::new());
 }
 

@@ -210,3 +210,23 @@ async fn a_tombstone_grows_old() {
     }
     assert_eq!(world.store.count(Op::Replace), writes);
 }
+
+/// BCL-9, SES-5: a back-channel logout that the store does not take at once ends the session all the same: the
+/// job beside it tries again.
+#[tokio::test]
+async fn a_back_channel_logout_is_made_up_for() {
+    let world = World::start(lenient()).await;
+    let (one, two) = world.two().await;
+    let token = world
+        .server
+        .logout_token(common::CLIENT_ID, Some("alice"), None);
+    let body = format!("logout_token={token}");
+    world
+        .store
+        .fail_after(Op::Load, 1, StoreError::Unavailable, 1);
+    let told = one.client.backchannel_logout(FORM, body.as_bytes()).await;
+    assert_eq!(store_error(told.unwrap_err()), StoreError::Unavailable);
+    assert!(one.client.settled(Duration::from_secs(30)).await);
+    two.gone(SignInAgain::LoggedOut).await;
+    world.no_record().await;
+}

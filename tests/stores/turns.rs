@@ -1,5 +1,6 @@
 //! Stores that go back, holders who lost their turn, and answers that wait to be written.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fapi_client::StoreError;
@@ -127,4 +128,36 @@ async fn nothing_goes_out_without_the_turn() {
     assert_eq!(world.server.count(Endpoint::Token), 0);
     session.refresh().await.unwrap();
     world.works(&session).await;
+}
+
+/// SES-10: who has to wait for keys after the turn was lost puts no older token in place of a newer one.
+#[tokio::test]
+async fn an_answer_that_waits_for_keys_replaces_no_later_one() {
+    let world = World::start(lenient()).await;
+    // The second has no keys at hand: it has verified nothing yet.
+    let (b, a, beside) = world.two_beside().await;
+    world.store.open_locks();
+    beside.open_locks();
+    let once = AtomicBool::new(true);
+    world.server.mutate_token_response(move |body| {
+        if once.swap(false, Ordering::SeqCst) {
+            body["refresh_token"] = "of-an-older-answer".into();
+        }
+    });
+    // A's note is written; what it gets is held up.
+    let writes = beside.count(Op::Replace);
+    let gate = beside.hold_after(Op::Replace, 1, false);
+    let going = a.session.clone();
+    let refreshing = tokio::spawn(async move { going.refresh().await });
+    beside.wait_for(Op::Replace, writes + 2).await;
+    b.session.refresh().await.unwrap();
+    gate.open();
+    refreshing.await.unwrap().unwrap();
+    for session in [&a.session, &b.session, &a.session] {
+        session.refresh().await.unwrap();
+        world.works(session).await;
+    }
+    let sent = world.refresh_tokens();
+    assert!(!sent.iter().any(|token| token == "of-an-older-answer"));
+    assert!(world.server.tokens_used_twice().is_empty());
 }

@@ -116,11 +116,19 @@ impl RegistrationChanges {
         let method = metadata.get("token_endpoint_auth_method");
         let method = method.and_then(Value::as_str).map(str::to_owned);
         if let Some(auth) = &self.auth
-            && method.is_some_and(|method| method != auth.name())
+            && method
+                .as_deref()
+                .is_some_and(|method| method != auth.name())
         {
             return Err(ConfigError::OtherAuthentication.into());
         }
+        // What was registered says how the client authenticates, though nobody has told it since it was
+        // loaded.
+        let self_signed = ClientAuth::self_signed_tls_client_auth();
+        let by_certificate =
+            (method.as_deref() == Some(self_signed.name())).then_some(&self_signed);
         let auth = self.auth.as_ref().or(identity.auth.as_ref());
+        let auth = auth.or(by_certificate);
         let certificates = self.certificates.as_ref();
         let certificates = certificates.or(identity.certificates.as_ref());
         if let Some(name) = self.certificate_name {
@@ -140,6 +148,9 @@ impl RegistrationChanges {
             && !auth.is_known_by_an_authority()
             && !metadata.contains_key("jwks_uri")
         {
+            if by_certificate.is_some() && certificates.is_none() {
+                return Err(ConfigError::NoCertificate(auth.name()).into());
+            }
             let keys = auth.jwks(certificates)?;
             metadata.insert("jwks".to_owned(), keys);
         }

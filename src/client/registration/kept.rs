@@ -87,6 +87,7 @@ impl Registration {
     /// with its token would go. [`StoreError::Conflict`] where it was changed or deleted meanwhile by
     /// another process. Whatever else the store fails with.
     pub async fn save(&mut self, stores: &Stores, name: &str) -> Result<(), Error> {
+        self.settle_last().await;
         let record = Record {
             bytes: stores.seal(&about(&self.issuer, name), &self.to_bytes()?)?,
             tags: Vec::new(),

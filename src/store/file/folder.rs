@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::names::UNFINISHED;
 use crate::error::StoreError;
+use crate::time::unix_nanos;
 
 /// A folder that is the store's alone.
 pub(in crate::store) struct Folder {
@@ -262,10 +263,16 @@ fn check_folder(path: &Path, found: &Metadata) -> Result<(), StoreError> {
 fn check_owner(path: &Path) -> Result<(), StoreError> {
     use std::os::unix::fs::MetadataExt;
 
-    let probe = path.join(format!("owner-{}{UNFINISHED}", std::process::id()));
-    // Who can't write here, or has no room, is told by the first write.
-    let Ok(ours) = private().write(true).create_new(true).open(&probe) else {
-        return Ok(());
+    // A name that nobody can have made before.
+    let (process, time) = (std::process::id(), unix_nanos());
+    let probe = path.join(format!("owner-{process}-{time}{UNFINISHED}"));
+    let ours = match private().write(true).create_new(true).open(&probe) {
+        Ok(ours) => ours,
+        Err(error) => match failure(&error, "write", path) {
+            // Who may not write here, or has no room, is told by the first write.
+            StoreError::NotPermitted { .. } | StoreError::NoSpace => return Ok(()),
+            failure => return Err(failure),
+        },
     };
     let owners = ours
         .metadata()

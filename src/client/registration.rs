@@ -49,8 +49,11 @@ pub struct Registration {
     parts: Parts,
     kept: Option<Kept>,
     /// A call that was given up, and goes on.
-    pending: Option<JoinHandle<(Box<Self>, Result<(), Error>)>>,
+    pending: Option<Pending>,
 }
+
+/// A registration as a call leaves it, and what came of the call.
+type Pending = JoinHandle<(Box<Registration>, Result<(), Error>)>;
 
 impl Registration {
     pub(super) fn new(issuer: Issuer, registered: Registered, management: Management) -> Self {

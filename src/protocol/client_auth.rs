@@ -236,8 +236,12 @@ mod tests {
         ] {
             assert_eq!(names(&tls).await, ["client_id"]);
             assert!(tls.keys().is_none() && tls.algorithm().is_none());
-            assert_eq!(tls.jwks(None).unwrap(), json!({"keys": []}));
         }
+        let known_by_an_authority = ClientAuth::tls_client_auth().jwks(None);
+        assert_eq!(known_by_an_authority.unwrap(), json!({"keys": []}));
+        // Nothing is published where the server would have nothing to know the client by.
+        let nobody = ClientAuth::self_signed_tls_client_auth().jwks(None);
+        assert!(matches!(nobody, Err(KeyError::Malformed(_))));
     }
 
     /// MTLS-2.1: each name has a member of its own.

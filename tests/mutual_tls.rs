@@ -101,6 +101,19 @@ fn named(
     }
 }
 
+/// A server, and a client of it whose certificate is as it has to be.
+async fn client(by: By, bound: Bound) -> (TestServer, CertificateSet, Client) {
+    let server = server().await;
+    let kind = if by == By::SelfSigned {
+        Kind::SelfSigned
+    } else {
+        Kind::Valid
+    };
+    let set = CertificateSet::new(made(&server, kind));
+    let client = builder(&server, by, bound, &set).build().await.unwrap();
+    (server, set, client)
+}
+
 async fn session(client: &Client, server: &TestServer) -> Session {
     common::log_in_with(client, server, "alice").await.unwrap()
 }

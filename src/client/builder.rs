@@ -217,7 +217,8 @@ impl ClientBuilder {
     }
 
     /// One key that the tokens of all sessions are bound to, where a key for each can't be had. It must
-    /// serve no other server (FAPI2-SP 6.3).
+    /// serve no other server (FAPI2-SP 6.3), and be none of the keys that authenticate the client
+    /// (FAPI2-SP 6.8).
     pub fn dpop_signer(mut self, signer: impl Signer + 'static) -> Self {
         self.dpop_keys = Some(DpopKeys::Shared(ProofKey::new(Arc::new(signer))));
         self
@@ -320,6 +321,13 @@ impl ClientBuilder {
             None if self.certificate_bound => None,
             keys => Some(keys.unwrap_or_default()),
         };
+        // SEC-6.8: what signs assertions signs no proofs, so that none can be passed off as the other.
+        let dpop_key = dpop_keys.as_ref().and_then(DpopKeys::shared_thumbprint);
+        if let (Some(dpop_key), Some(keys)) = (dpop_key, auth.keys())
+            && keys.holds(dpop_key)
+        {
+            return Err(ConfigError::DpopKeyPurpose.into());
+        }
         let vault = Vault::new(
             shared.stores.clone(),
             shared.watch.clone(),

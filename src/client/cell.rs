@@ -235,14 +235,6 @@ impl Cell {
         }
     }
 
-    /// Whether these are the tokens here, and no others have come in their place.
-    pub(crate) fn has(&self, tokens: &Tokens) -> bool {
-        let same = |known: &Tokens| {
-            known.answers() == tokens.answers() && known.refresh_token == tokens.refresh_token
-        };
-        self.live(same).unwrap_or(false)
-    }
-
     /// Whether there are later tokens here than those that were read. They are then to be written in place
     /// of that version.
     pub(crate) fn is_ahead_of(&self, read: &Tokens, version: u64) -> bool {

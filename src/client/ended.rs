@@ -4,6 +4,7 @@
 //! refresh from reviving the session, and it is worked off when the next login begins.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ const TRIES: usize = 8;
 pub(crate) struct Graveyard {
     /// What is made up for, once at a time.
     flight: SingleFlight<()>,
+    /// With which tombstone the next round begins, so that those that fail keep none of the others waiting.
+    round: AtomicUsize,
     busy: Mutex<HashSet<String>>,
     unwritten: Mutex<Vec<Arc<Cell>>>,
 }
@@ -57,6 +60,14 @@ impl Graveyard {
         if unwritten && cells.len() < TOMBSTONES {
             cells.push(cell.clone());
         }
+    }
+
+    /// With which of so many tombstones this round begins.
+    fn first_of(&self, count: usize) -> usize {
+        if count <= ROUND {
+            return 0;
+        }
+        self.round.fetch_add(ROUND, Ordering::Relaxed) % count
     }
 
     fn take(&self) -> Vec<Arc<Cell>> {
@@ -283,10 +294,12 @@ async fn work_off(core: &Arc<Core>) -> Result<(), Error> {
     if let Err(error) = dpop_keys::sweep(core).await {
         tracing::warn!(code = error.code(), "keys of abandoned logins are left");
     }
-    let ended = core
+    let mut ended = core
         .vault
         .list(RecordKind::Session, Some(&tombstone()))
         .await?;
+    let first = core.graveyard.first_of(ended.len());
+    ended.rotate_left(first);
     for opened in ended.into_iter().take(ROUND) {
         // One that is damaged is told of, and keeps none of the others.
         let Ok((record, version)) = core.vault.told(kept::read(&opened)) else {
@@ -308,4 +321,24 @@ async fn work_off(core: &Arc<Core>) -> Result<(), Error> {
         core.graveyard.end(&id);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SES-5: however many tombstones fail each time, each of the others has its round.
+    #[test]
+    fn every_tombstone_has_its_round() {
+        let graveyard = Graveyard::default();
+        assert_eq!(graveyard.first_of(0), 0);
+        assert_eq!(graveyard.first_of(ROUND), 0);
+        let count = 2 * ROUND + 50;
+        let mut seen = HashSet::new();
+        for _ in 0..3 {
+            let first = graveyard.first_of(count);
+            seen.extend((first..first + ROUND).map(|at| at % count));
+        }
+        assert_eq!(seen.len(), count);
+    }
 }

@@ -106,7 +106,8 @@ impl Prepared {
     /// `Authorization`, and `DPoP` where tokens are bound to a key. Set them, don't append them: each stands
     /// there once (DPOP-4.1).
     ///
-    /// Where tokens are bound to the client's certificate, the HTTP stack has to show that certificate.
+    /// Where tokens are bound to the client's certificate, the HTTP stack has to show that one: see
+    /// [`certificate_thumbprint`](Self::certificate_thumbprint).
     #[must_use]
     pub const fn headers(&self) -> &HeaderMap {
         &self.headers
@@ -122,6 +123,14 @@ impl Prepared {
     #[must_use]
     pub const fn url(&self) -> &Url {
         &self.url
+    }
+
+    /// The thumbprint of the certificate that the token is bound to, and that the HTTP stack has to show for
+    /// this attempt; `None` where the token is bound to a key. Another attempt may need another one.
+    #[must_use]
+    pub fn certificate_thumbprint(&self) -> Option<&str> {
+        let bound = self.cell.key.is_none();
+        self.way.certificate.as_deref().filter(|_| bound)
     }
 
     pub(super) fn transport(&self) -> &dyn Transport {

@@ -192,14 +192,16 @@ async fn renew(
             drop(ended::give_back(core, cell).await);
             return Err(error);
         }
-        if !cell.has(&known) {
+        let stands = cell.live(Clone::clone)?;
+        if stands.refresh_token != known.refresh_token {
             // Another had the turn by then, and what it got stays: these tokens are the older ones.
-            return if cell.generation(part)? == generation {
+            return if stands.generation(part) == generation {
                 Err(StoreError::LeaseLost.into())
             } else {
                 Ok(())
             };
         }
+        known = stands;
         version = cell.version().0;
         turn.hold(check(core, cell, &response)).await
     };

@@ -263,7 +263,18 @@ impl Registration {
         let ended = pending.await;
         self.pending = None;
         let (next, outcome) = ended.map_err(|_| TransportError::new(TransportFault::Broken))?;
-        *self = *next;
+        // Only what a call changes: the program may have set the rest anew since.
+        let Self {
+            metadata,
+            management,
+            identity,
+            kept,
+            ..
+        } = *next;
+        self.metadata = metadata;
+        self.management = management;
+        self.identity = identity;
+        self.kept = kept;
         outcome
     }
 

@@ -105,6 +105,12 @@ pub enum ConfigError {
         "two servers would know the same DPoP key: give each client one of its own (FAPI2-SP 6.3)"
     )]
     SharedDpopKey,
+    /// The DPoP key is one of those that authenticate the client. A key has one purpose, so that what it signed
+    /// for one is never taken for the other.
+    #[error(
+        "the DPoP key also authenticates the client: give proofs a key of their own (FAPI2-SP 6.8)"
+    )]
+    DpopKeyPurpose,
     /// `max_age`, `acr_values` or essential claims without `openid`.
     #[error(
         "how the user authenticated shows in the ID token: ask for the scope openid (OIDC Core 3.1.2.1)"
@@ -206,6 +212,7 @@ impl ConfigError {
             Self::ApiOrigin(_) => "config.api_origin",
             Self::SharedParts => "config.shared_parts",
             Self::SharedDpopKey => "config.shared_dpop_key",
+            Self::DpopKeyPurpose => "config.dpop_key_purpose",
             Self::NeedsOpenId => "config.needs_openid",
             Self::NoSubject => "config.no_subject",
             Self::NoEndpoint(_) => "config.no_endpoint",

@@ -156,6 +156,13 @@ impl KeySet {
         json!({ "keys": keys.collect::<Vec<_>>() })
     }
 
+    /// Whether one of the keys, active or not, has this thumbprint.
+    pub(crate) fn holds(&self, thumbprint: &str) -> bool {
+        let keys = self.snapshot();
+        let mut keys = keys.published.iter();
+        keys.any(|key| key.public.thumbprint() == thumbprint)
+    }
+
     /// The key that signs.
     pub(crate) fn active(&self) -> ActiveKey {
         self.snapshot().active.clone()

@@ -32,7 +32,8 @@ const ROOM_AHEAD_BYTES: usize = 64 * 1024;
 /// * No redirects, no retries, no cookies, no `Referer`, no decompression.
 /// * Proxies: those of the environment (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`) are used, unless
 ///   [`proxy`](HttpsTransportBuilder::proxy) names one or [`no_proxy`](HttpsTransportBuilder::no_proxy)
-///   forbids all. A proxy sees host names and ports, and nothing inside of TLS.
+///   forbids all. A proxy sees host names and ports, and nothing inside of TLS; one that is spoken to over
+///   https is shown the client's certificate where it asks for one.
 ///
 /// Cheap to clone; clones share their connections. It works inside of a tokio runtime whose I/O and
 /// time are enabled, and answers [`TransportFault::NoRuntime`] outside of any. One transport may serve any number of clients; where an ecosystem names the roots

@@ -110,6 +110,21 @@ async fn what_has_no_alias_is_called_where_it_is() {
     assert_eq!(at(Endpoint::Token), authority(server.mtls_origin()));
 }
 
+/// MTLS-5a: an endpoint that is found among the aliases alone is called there.
+#[tokio::test]
+async fn what_has_an_alias_alone_is_called_there() {
+    let server = server().await;
+    server.misbehave(MetadataFault::Without("revocation_endpoint".to_owned()));
+    let set = certificates(&server);
+    let builder = builder(&server, By::Certificate, Bound::Certificate, &set);
+    let client = builder.build().await.unwrap();
+    session(&client, &server).await.logout().await.unwrap();
+    let told = server.requests_to(Endpoint::Revocation);
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].authority, authority(server.mtls_origin()));
+    assert!(!server.is_live(told[0].form_value("token").unwrap()));
+}
+
 /// MTLS-5a: a server without aliases is called where it is.
 #[tokio::test]
 async fn a_server_without_aliases_is_called_where_it_is() {

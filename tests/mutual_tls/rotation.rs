@@ -4,7 +4,7 @@ use fapi_client::{CertificateSet, Error, KeyError, SignInAgain, Stores};
 use fapi_testkit::{ClientCertificate as Kind, Endpoint, TestServer, TokenFault};
 use serde_json::json;
 
-use super::{Bound, By, NAME, builder, call, certificates, made, server, session};
+use super::{Bound, By, NAME, builder, call, certificates, client, made, server, session};
 use crate::common;
 
 fn sign_in_again(error: &Error) -> Option<SignInAgain> {
@@ -25,12 +25,7 @@ fn rotate(set: &CertificateSet, server: &TestServer) -> String {
 #[tokio::test]
 async fn the_next_call_refreshes_first() {
     for by in [By::Key, By::Certificate] {
-        let server = server().await;
-        let set = certificates(&server);
-        let client = builder(&server, by, Bound::Certificate, &set)
-            .build()
-            .await
-            .unwrap();
+        let (server, set, client) = client(by, Bound::Certificate).await;
         let session = session(&client, &server).await;
         call(&session, &server).await;
         let old = server.requests_to(Endpoint::Api).pop().unwrap();
@@ -64,12 +59,7 @@ async fn the_next_call_refreshes_first() {
 /// MTLS-6.3: many who call after the change share one refresh.
 #[tokio::test]
 async fn one_refresh_for_all() {
-    let server = server().await;
-    let set = certificates(&server);
-    let client = builder(&server, By::Certificate, Bound::Certificate, &set)
-        .build()
-        .await
-        .unwrap();
+    let (server, set, client) = client(By::Certificate, Bound::Certificate).await;
     let session = session(&client, &server).await;
     let next = rotate(&set, &server);
     server.forget_requests();
@@ -89,12 +79,7 @@ async fn one_refresh_for_all() {
 /// token is known by that.
 #[tokio::test]
 async fn a_lost_refresh_is_made_again_under_the_new_certificate() {
-    let server = server().await;
-    let set = certificates(&server);
-    let client = builder(&server, By::Certificate, Bound::Certificate, &set)
-        .build()
-        .await
-        .unwrap();
+    let (server, set, client) = client(By::Certificate, Bound::Certificate).await;
     let session = session(&client, &server).await;
     rotate(&set, &server);
     server.answer_always(Endpoint::Token, fapi_testkit::Answer::drop_connection());
@@ -111,12 +96,7 @@ async fn a_lost_refresh_is_made_again_under_the_new_certificate() {
 /// MTLS-2.2: a certificate that no authority signed is registered before it is shown.
 #[tokio::test]
 async fn a_self_signed_certificate_changes() {
-    let server = server().await;
-    let set = CertificateSet::new(made(&server, Kind::SelfSigned));
-    let client = builder(&server, By::SelfSigned, Bound::Certificate, &set)
-        .build()
-        .await
-        .unwrap();
+    let (server, set, client) = client(By::SelfSigned, Bound::Certificate).await;
     let session = session(&client, &server).await;
     let next = set.add(made(&server, Kind::SelfSigned)).unwrap();
     let published = client.jwks().unwrap();
@@ -138,12 +118,7 @@ async fn a_self_signed_certificate_changes() {
 /// the old certificate it goes on.
 #[tokio::test]
 async fn without_a_refresh_token_the_user_signs_in() {
-    let server = server().await;
-    let set = certificates(&server);
-    let client = builder(&server, By::Certificate, Bound::Certificate, &set)
-        .build()
-        .await
-        .unwrap();
+    let (server, set, client) = client(By::Certificate, Bound::Certificate).await;
     server.misbehave(TokenFault::WithoutRefreshToken);
     let session = session(&client, &server).await;
     let before = set.active().thumbprint().to_owned();
@@ -166,12 +141,7 @@ async fn without_a_refresh_token_the_user_signs_in() {
 /// MTLS-6.3: a token of the client's own is asked for anew.
 #[tokio::test]
 async fn a_service_token_is_asked_for_anew() {
-    let server = server().await;
-    let set = certificates(&server);
-    let client = builder(&server, By::Certificate, Bound::Certificate, &set)
-        .build()
-        .await
-        .unwrap();
+    let (server, set, client) = client(By::Certificate, Bound::Certificate).await;
     let service = client.client_credentials().scope("accounts");
     let service = service.start().await.unwrap();
     assert_eq!(service.key_thumbprint(), None);
@@ -198,12 +168,7 @@ async fn a_service_token_is_asked_for_anew() {
 /// stands.
 #[tokio::test]
 async fn an_api_that_sees_no_certificate_refuses() {
-    let server = server().await;
-    let set = certificates(&server);
-    let client = builder(&server, By::Certificate, Bound::Certificate, &set)
-        .build()
-        .await
-        .unwrap();
+    let (server, _, client) = client(By::Certificate, Bound::Certificate).await;
     let session = session(&client, &server).await;
     server.forget_requests();
     let answer = common::get(&session, &server, "/accounts").await.unwrap();
@@ -221,12 +186,7 @@ async fn an_api_that_sees_no_certificate_refuses() {
 /// MTLS-3, ERR-3: a token that was revoked is renewed, by the `Bearer` challenge.
 #[tokio::test]
 async fn a_revoked_token_is_renewed() {
-    let server = server().await;
-    let set = certificates(&server);
-    let client = builder(&server, By::Key, Bound::Certificate, &set)
-        .build()
-        .await
-        .unwrap();
+    let (server, _, client) = client(By::Key, Bound::Certificate).await;
     let session = session(&client, &server).await;
     server.revoke_access_tokens();
     server.forget_requests();

@@ -3,7 +3,7 @@
 use fapi_client::Violation;
 use fapi_testkit::{Endpoint, TokenFault};
 
-use super::{Bound, By, builder, certificates, server, session};
+use super::{Bound, By, client, session};
 use crate::common;
 
 /// DPOP-5b, MTLS-3, R6749-5.1a: `Bearer` for a client with a DPoP key, and `DPoP` or anything else for one
@@ -17,12 +17,7 @@ async fn a_downgrade_is_refused() {
         (Bound::Certificate, "mac"),
         (Bound::Certificate, ""),
     ] {
-        let server = server().await;
-        let set = certificates(&server);
-        let client = builder(&server, By::Certificate, bound, &set)
-            .build()
-            .await
-            .unwrap();
+        let (server, _, client) = client(By::Certificate, bound).await;
         let fault = || TokenFault::TokenType(kind.to_owned());
         server.misbehave_times(fault(), 1);
         let error = common::log_in_with(&client, &server, "alice").await;
@@ -45,12 +40,7 @@ async fn a_downgrade_is_refused() {
 /// MTLS-3, R6749-5.1a: the type is read in any letter case; a missing one is a downgrade.
 #[tokio::test]
 async fn the_type_is_read_in_any_case() {
-    let server = server().await;
-    let set = certificates(&server);
-    let client = builder(&server, By::Certificate, Bound::Certificate, &set)
-        .build()
-        .await
-        .unwrap();
+    let (server, _, client) = client(By::Certificate, Bound::Certificate).await;
     server.misbehave_times(TokenFault::TokenType("bEARER".to_owned()), 1);
     super::call(&session(&client, &server).await, &server).await;
     server.misbehave_times(TokenFault::MissingTokenType, 1);
@@ -62,12 +52,7 @@ async fn the_type_is_read_in_any_case() {
 /// MTLS-3: a program with an HTTP stack of its own gets the headers for one attempt.
 #[tokio::test]
 async fn headers_for_a_stack_of_ones_own() {
-    let server = server().await;
-    let set = certificates(&server);
-    let client = builder(&server, By::Key, Bound::Certificate, &set)
-        .build()
-        .await
-        .unwrap();
+    let (server, set, client) = client(By::Key, Bound::Certificate).await;
     let session = session(&client, &server).await;
     let url = format!("{}/accounts", server.mtls_api());
     let prepared = session.prepare(http::Method::GET, &url).await.unwrap();
@@ -76,4 +61,6 @@ async fn headers_for_a_stack_of_ones_own() {
     let authorization = headers["authorization"].to_str().unwrap();
     assert!(authorization.starts_with("Bearer "));
     assert!(headers["authorization"].is_sensitive());
+    let shown = set.active();
+    assert_eq!(prepared.certificate_thumbprint(), Some(shown.thumbprint()));
 }

@@ -13,6 +13,12 @@ use super::kept::{Foreign, store};
 use super::{auth, refusal, register, request, weaker};
 use crate::common;
 
+/// A server that gives another token with each answer.
+async fn rotating() -> TestServer {
+    let builder = TestServer::builder().registration_token_rotation(true);
+    builder.start().await
+}
+
 async fn load(stores: &Stores, server: &TestServer) -> Registration {
     let loaded = Registration::load(stores, server.issuer(), "app").await;
     loaded.unwrap().unwrap().transport(common::https(server))
@@ -122,10 +128,7 @@ async fn a_wrong_change_is_not_sent() {
 /// dropped, in memory and in the store.
 #[tokio::test]
 async fn a_new_token_is_stored_at_once() {
-    let server = TestServer::builder()
-        .registration_token_rotation(true)
-        .start()
-        .await;
+    let server = rotating().await;
     let stores = Foreign::default().stores();
     let mut registration = register(&server).await;
     registration.save(&stores, "app").await.unwrap();
@@ -149,10 +152,7 @@ async fn a_new_token_is_stored_at_once() {
 /// DCM-3: a token that comes with an answer that is refused counts all the same; the one before is void.
 #[tokio::test]
 async fn a_new_token_counts_though_the_answer_does_not() {
-    let server = TestServer::builder()
-        .registration_token_rotation(true)
-        .start()
-        .await;
+    let server = rotating().await;
     let stores = Stores::memory();
     let mut registration = register(&server).await;
     registration.save(&stores, "app").await.unwrap();
@@ -166,10 +166,7 @@ async fn a_new_token_counts_though_the_answer_does_not() {
 /// DCM-3: a store that fails is told. The new token is kept here, and saved by another try.
 #[tokio::test]
 async fn a_token_that_could_not_be_stored_is_not_lost() {
-    let server = TestServer::builder()
-        .registration_token_rotation(true)
-        .start()
-        .await;
+    let server = rotating().await;
     let foreign = Foreign::default();
     let stores = foreign.stores();
     let mut registration = register(&server).await;
@@ -185,10 +182,7 @@ async fn a_token_that_could_not_be_stored_is_not_lost() {
 /// DCM-3: who goes away while the server answers loses no token: what it brings is stored all the same.
 #[tokio::test]
 async fn a_token_is_stored_though_nobody_waits_for_it() {
-    let server = TestServer::builder()
-        .registration_token_rotation(true)
-        .start()
-        .await;
+    let server = rotating().await;
     let stores = Foreign::default().stores();
     let mut registration = register(&server).await;
     registration.save(&stores, "app").await.unwrap();
@@ -213,14 +207,11 @@ async fn a_token_is_stored_though_nobody_waits_for_it() {
 /// brought, though it is kept nowhere else.
 #[tokio::test]
 async fn a_call_that_was_given_up_costs_no_token() {
-    let server = TestServer::builder()
-        .registration_token_rotation(true)
-        .start()
-        .await;
+    let server = rotating().await;
     let mut registration = register(&server).await;
     let hold = server.hold(Endpoint::Management);
     let given_up = tokio::time::timeout(Duration::from_millis(200), registration.read()).await;
-    assert!(given_up.is_err());
+    given_up.expect_err("the server holds the answer back");
     server.wait_for(Endpoint::Management, 1).await;
     hold.release();
     registration.read().await.unwrap();

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use fapi_client::store::{Digest, MemoryStore, RecordKind, Records, SealingKey, SealingKeys};
 use fapi_client::{
-    Client, ClientBuilder, Clients, ConfigError, Denied, Error, KeyError, KeyStore, SealedKeys,
-    Session, SignInAgain, SoftwareKey, StoreError, Stores,
+    Client, ClientBuilder, Clients, ConfigError, Denied, Error, KeyError, KeySet, KeyStore,
+    SealedKeys, Session, SignInAgain, SoftwareKey, StoreError, Stores,
 };
 use fapi_testkit::{Answer, Endpoint, TestServer};
 use sha2::Digest as _;
@@ -309,6 +309,28 @@ async fn one_key_for_all_sessions() {
     world.works(&one).await;
     assert_eq!(two.scope().unwrap_err(), SignInAgain::LoggedOut);
     assert_eq!(before.sessions().await.unwrap().len(), 1);
+}
+
+/// SEC-6.8: a key that authenticates the client signs no proofs, be it the active one or one that is only
+/// published. Nothing goes out.
+#[tokio::test]
+async fn a_key_has_one_purpose() {
+    let world = World::start(lenient()).await;
+    for active in [true, false] {
+        let pem = signer().to_pkcs8_pem().unwrap();
+        let key = || SoftwareKey::from_pem(&pem).unwrap();
+        let keys = if active {
+            KeySet::new(key())
+        } else {
+            let keys = KeySet::new(signer());
+            keys.add(key()).unwrap();
+            keys
+        };
+        let builder = common::builder_with(&world.server, keys).dpop_signer(key());
+        let error = builder.build().await.unwrap_err();
+        assert_eq!(common::config(&error), Some(&ConfigError::DpopKeyPurpose));
+    }
+    assert_eq!(world.server.requests().len(), 0);
 }
 
 /// SEC-6.3, DPOP-jkt-as: two servers never see one key.

@@ -55,8 +55,11 @@ async fn a_tag_of_another_user_gives_nothing() {
     let alice = world.session(&client).await;
     let key = world.store.only(RecordKind::Session).await;
     let bytes = world.store.read(&key).await.bytes;
-    let tags = ["alice", "bob"].map(tag_of).to_vec();
-    world.store.tamper_with_tags(&key, bytes, tags).await;
+    let tags = ["alice", "bob"].map(|subject| tag_of(&["sub", subject]));
+    world
+        .store
+        .tamper_with_tags(&key, bytes, tags.to_vec())
+        .await;
 
     assert!(client.sessions_of("bob").await.unwrap().is_empty());
     let found = client.sessions_of("alice").await.unwrap();
@@ -64,10 +67,10 @@ async fn a_tag_of_another_user_gives_nothing() {
     assert_eq!(found[0].id(), alice.id());
 }
 
-/// What the sessions of a user are found by: digests of texts, each with its length.
-fn tag_of(subject: &str) -> Digest {
+/// What records are found by: the digest of texts, each with its length.
+pub fn tag_of(parts: &[&str]) -> Digest {
     let mut hash = sha2::Sha256::new();
-    for part in ["sub", subject] {
+    for part in parts {
         hash.update(u64::try_from(part.len()).unwrap().to_be_bytes());
         hash.update(part);
     }

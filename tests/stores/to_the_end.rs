@@ -3,15 +3,30 @@
 use std::time::Duration;
 
 use fapi_client::store::RecordKind;
-use fapi_client::{Error, LogoutRequestFault, SignInAgain, StoreError, Violation};
+use fapi_client::{Client, Error, Event, LogoutRequestFault, SignInAgain, StoreError, Violation};
 use fapi_testkit::{Answer, Endpoint};
 use tokio::runtime::Runtime;
 
 use super::faulty::Op;
+use super::sealing::tag_of;
 use super::world::{World, lenient, store_error, strict};
 use crate::common;
 
 const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
+
+/// The server tells of a logout, while one session can't be read. What it sent.
+async fn told_while_a_load_fails(world: &World, client: &Client) -> String {
+    let server = &world.server;
+    let token = server.logout_token(common::CLIENT_ID, Some("alice"), None);
+    let body = format!("logout_token={token}");
+    // The first load asks whether the token is known.
+    world
+        .store
+        .fail_after(Op::Load, 1, StoreError::Unavailable, 1);
+    let told = client.backchannel_logout(FORM, body.as_bytes()).await;
+    assert_eq!(store_error(told.unwrap_err()), StoreError::Unavailable);
+    body
+}
 
 /// SES-3: a program that ends waits for the refresh in its background; the next run goes on with what it
 /// brought, without any retry window.
@@ -34,14 +49,7 @@ fn a_program_that_ends_waits_for_its_background() {
         (world, session.id().clone())
     });
     first.shutdown_timeout(Duration::from_secs(5));
-    second.block_on(async {
-        world.advance(3600);
-        let client = world.client().await;
-        let session = client.session(&id).await.unwrap();
-        session.refresh().await.unwrap();
-        world.works(&session).await;
-        assert!(world.server.tokens_used_twice().is_empty());
-    });
+    second.block_on(world.goes_on(&id));
 }
 
 /// SES-5: a logout on a full disk is one, though there is no room for a tombstone: the record goes. Where
@@ -135,16 +143,7 @@ async fn one_that_fails_keeps_no_other_alive() {
     let (one, _) = world.two().await;
     let other = world.session(&one.client).await;
     let third = world.session(&one.client).await;
-    let token = world
-        .server
-        .logout_token(common::CLIENT_ID, Some("alice"), None);
-    let body = format!("logout_token={token}");
-    // The first load asks whether the token is known.
-    world
-        .store
-        .fail_after(Op::Load, 1, StoreError::Unavailable, 1);
-    let told = one.client.backchannel_logout(FORM, body.as_bytes()).await;
-    assert_eq!(store_error(told.unwrap_err()), StoreError::Unavailable);
+    let body = told_while_a_load_fails(&world, &one.client).await;
     for session in [&one.session, &other, &third] {
         assert_eq!(session.scope(), Err(SignInAgain::LoggedOut));
     }
@@ -217,16 +216,67 @@ async fn a_tombstone_grows_old() {
 async fn a_back_channel_logout_is_made_up_for() {
     let world = World::start(lenient()).await;
     let (one, two) = world.two().await;
-    let token = world
-        .server
-        .logout_token(common::CLIENT_ID, Some("alice"), None);
-    let body = format!("logout_token={token}");
-    world
-        .store
-        .fail_after(Op::Load, 1, StoreError::Unavailable, 1);
-    let told = one.client.backchannel_logout(FORM, body.as_bytes()).await;
-    assert_eq!(store_error(told.unwrap_err()), StoreError::Unavailable);
+    told_while_a_load_fails(&world, &one.client).await;
     assert!(one.client.settled(Duration::from_secs(30)).await);
     two.gone(SignInAgain::LoggedOut).await;
     world.no_record().await;
+}
+
+/// SES-5, SES-8: a tombstone that is damaged is told of, and keeps none of the others from the server.
+#[tokio::test]
+async fn a_damaged_tombstone_keeps_no_other() {
+    let world = World::start(strict()).await;
+    let client = world.client().await;
+    let sessions = [world.session(&client).await, world.session(&client).await];
+    world
+        .server
+        .answer_always(Endpoint::Revocation, Answer::status(503));
+    for session in &sessions {
+        session.logout().await.unwrap_err();
+    }
+    assert!(client.settled(Duration::from_secs(30)).await);
+    let keys = world.store.keys(RecordKind::Session).await;
+    assert_eq!(keys.len(), 2);
+    let mut bytes = world.store.read(&keys[0]).await.bytes;
+    *bytes.last_mut().unwrap() ^= 1;
+    let tags = vec![tag_of(&["ended"])];
+    world.store.tamper_with_tags(&keys[0], bytes, tags).await;
+    world.server.behave();
+    world.server.forget_requests();
+
+    let mut events = client.events();
+    drop(common::begin(&client).await);
+    world.server.wait_for(Endpoint::Revocation, 1).await;
+    assert!(client.settled(Duration::from_secs(30)).await);
+    let failing = Event::StoreFailing {
+        error: StoreError::NotAuthentic,
+    };
+    assert_eq!(events.next().await, Some(failing));
+    assert_eq!(
+        world.store.keys(RecordKind::Session).await,
+        [keys[0]],
+        "left as it is"
+    );
+}
+
+/// SES-3: it waits for a token of the client's own as well, though whoever asked for it has gone.
+#[tokio::test]
+async fn a_program_that_ends_waits_for_a_service_token() {
+    let world = World::start(strict()).await;
+    let client = world.client().await;
+    let hold = world.server.hold(Endpoint::Token);
+    let going = client.clone();
+    let asking = tokio::spawn(async move {
+        let service = going.client_credentials().scope("accounts");
+        service.start().await
+    });
+    world.server.wait_for(Endpoint::Token, 1).await;
+    asking.abort();
+    asking.await.unwrap_err();
+    assert!(!client.settled(Duration::from_millis(50)).await);
+    hold.release();
+    assert!(client.settled(Duration::from_secs(30)).await);
+    let service = client.client_credentials().scope("accounts");
+    service.start().await.unwrap();
+    assert_eq!(world.server.count(Endpoint::Token), 1);
 }

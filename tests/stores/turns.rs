@@ -10,7 +10,20 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::faulty::Op;
-use super::world::{World, lenient, store_error, strict};
+use super::world::{Process, World, lenient, store_error, strict};
+
+/// Two whom no lock keeps apart; the server refuses the next refresh token.
+async fn refused() -> (World, Process, Process) {
+    let world = World::start(lenient()).await;
+    let (a, b, beside) = world.two_beside().await;
+    world.store.open_locks();
+    beside.open_locks();
+    world.server.answer_next(
+        Endpoint::Token,
+        Answer::json(400, &json!({"error": "invalid_grant"})),
+    );
+    (world, a, b)
+}
 
 /// SES-2, SES-3: a store that went back to what it was (a failover, a backup) takes no token away: the
 /// process that has later ones writes them in place of the old ones, and no old one goes out.
@@ -38,14 +51,7 @@ async fn a_store_that_went_back_costs_no_token() {
 /// answer is what counts.
 #[tokio::test]
 async fn a_refusal_ends_nothing_while_another_renews() {
-    let world = World::start(lenient()).await;
-    let (a, b, beside) = world.two_beside().await;
-    world.store.open_locks();
-    beside.open_locks();
-    world.server.answer_next(
-        Endpoint::Token,
-        Answer::json(400, &json!({"error": "invalid_grant"})),
-    );
+    let (world, a, b) = refused().await;
     let loads = world.store.count(Op::Load);
     let gate = world.store.hold_after(Op::Load, 1, false);
     let going = a.session.clone();
@@ -69,14 +75,7 @@ async fn a_refusal_ends_nothing_while_another_renews() {
 /// SES-10: a session that another process renewed while this one was about to delete it lives on in both.
 #[tokio::test]
 async fn a_delete_that_comes_too_late_ends_nothing() {
-    let world = World::start(lenient()).await;
-    let (a, b, beside) = world.two_beside().await;
-    world.store.open_locks();
-    beside.open_locks();
-    world.server.answer_next(
-        Endpoint::Token,
-        Answer::json(400, &json!({"error": "invalid_grant"})),
-    );
+    let (world, a, b) = refused().await;
     let deletes = world.store.count(Op::Delete);
     let gate = world.store.hold_after(Op::Delete, 0, false);
     let going = a.session.clone();
@@ -107,25 +106,21 @@ fn the_answer_is_written_before_keys_are_fetched() {
         (world, session.id().clone())
     });
     first.shutdown_timeout(Duration::from_secs(5));
-    second.block_on(async {
-        world.advance(3600);
-        let client = world.client().await;
-        let session = client.session(&id).await.unwrap();
-        session.refresh().await.unwrap();
-        world.works(&session).await;
-        assert!(world.server.tokens_used_twice().is_empty());
-    });
+    second.block_on(world.goes_on(&id));
 }
 
 /// SES-10: who lost the turn before the request went out sends nothing.
 #[tokio::test]
 async fn nothing_goes_out_without_the_turn() {
     let world = World::start(strict()).await;
-    let session = world.session(&world.client().await).await;
+    let client = world.client().await;
+    let session = world.session(&client).await;
     world.store.lose_leases(1);
     let refused = session.refresh().await.unwrap_err();
     assert_eq!(store_error(refused), StoreError::LeaseLost);
     assert_eq!(world.server.count(Endpoint::Token), 0);
+    // The store did what it had to.
+    assert_eq!(client.counters().store_failures, 0);
     session.refresh().await.unwrap();
     world.works(&session).await;
 }

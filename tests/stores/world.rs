@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fapi_client::store::{RecordKind, SealingKey, SealingKeys};
-use fapi_client::{Client, ClientBuilder, Error, KeySet, Session, SignInAgain, StoreError, Stores};
+use fapi_client::{
+    Client, ClientBuilder, Error, KeySet, Session, SessionId, SignInAgain, StoreError, Stores,
+};
 use fapi_testkit::{Endpoint, Nonces, ServerBuilder, TestClock, TestServer};
 
 use super::faulty::Faulty;
@@ -91,6 +93,15 @@ impl World {
         let second = two.session(first.id()).await.unwrap();
         self.server.forget_requests();
         (Process::new(one, first), Process::new(two, second), store)
+    }
+
+    /// A program that starts an hour later, when no retry window is open any more, goes on with this session.
+    pub async fn goes_on(&self, id: &SessionId) {
+        self.advance(3600);
+        let session = self.client().await.session(id).await.unwrap();
+        session.refresh().await.unwrap();
+        self.works(&session).await;
+        assert_eq!(self.server.tokens_used_twice(), [""; 0]);
     }
 
     pub fn advance(&self, seconds: u64) {

@@ -82,6 +82,21 @@ fn every_field_survives() {
     }
 }
 
+/// SES-1, RAR-7: an amount that a server granted as a number stays that number, to its last bit, however often
+/// the record is read and written.
+#[test]
+fn numbers_survive() {
+    let mut record = full();
+    let number = "184463709151615744073709551615";
+    let granted: Value = serde_json::from_str(number).unwrap();
+    record["life"]["Live"]["granted"][0]["authorization_details"][0]["amount"] = granted.clone();
+    let written = read(&record).unwrap().write().unwrap();
+    let again: Value = serde_json::from_slice(&written).unwrap();
+    let amount = &again["life"]["Live"]["granted"][0]["authorization_details"][0]["amount"];
+    assert_eq!(*amount, granted);
+    assert_eq!(granted.as_f64(), number.parse().ok());
+}
+
 /// What is restored is what was written: the note of a refresh that is under way, and the cause of an end.
 #[test]
 fn a_life_is_told_as_it_was() {

@@ -41,7 +41,8 @@ struct Written<'a> {
 
 impl Registration {
     /// The registration as bytes, wiped when dropped, for a place of the program's own. They hold the
-    /// token that manages the client: keep them where secrets are kept.
+    /// token that manages the client: keep them where secrets are kept. Where a call was given up before its
+    /// end, [`read`](Self::read) before: it takes over the token that the call may have brought.
     ///
     /// # Errors
     /// [`ConfigError::Body`] never in practice: what came as JSON can be written as JSON.

@@ -330,6 +330,8 @@ fn every_weaker_value_is_named() {
         // DCR-2a: two ways to the keys are one too many.
         ("jwks_uri", json!("https://evil.example/jwks")),
         ("id_token_encrypted_response_alg", json!("RSA-OAEP")),
+        ("introspection_encrypted_response_alg", json!("RSA-OAEP")),
+        ("require_signed_request_object", json!(true)),
         ("registration_client_uri", json!("http://as.example/c-1")),
     ];
     for (member, value) in cases {

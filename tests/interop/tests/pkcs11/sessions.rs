@@ -25,6 +25,17 @@ fn stores() -> Stores {
     Stores::new(MemoryStore::new(), sealing)
 }
 
+/// Two clients over one store whose sessions have their keys in the token.
+async fn two_clients(server: &TestServer) -> (Client, Client) {
+    let (keys, stores) = (open().await, stores());
+    let client_key = KeySet::new(SoftwareKey::generate_es256().unwrap());
+    let client = async || {
+        let builder = builder(server, &client_key).stores(stores.clone());
+        builder.dpop_keys(keys.clone()).build().await.unwrap()
+    };
+    (client().await, client().await)
+}
+
 async fn log_in(client: &Client, server: &TestServer) -> Session {
     let login = client.login().scope("openid accounts").start().await;
     let login = login.unwrap();
@@ -68,13 +79,8 @@ async fn until_inside(count: usize) {
 #[test]
 fn the_key_of_a_session() {
     SoftHsm::apart("sessions::the_key_of_a_session", async |hsm| {
-        let (keys, server, stores) = (open().await, strict().await, stores());
-        let client_key = KeySet::new(SoftwareKey::generate_es256().unwrap());
-        let client = async || {
-            let builder = builder(&server, &client_key).stores(stores.clone());
-            builder.dpop_keys(keys.clone()).build().await.unwrap()
-        };
-        let (one, other) = (client().await, client().await);
+        let server = strict().await;
+        let (one, other) = two_clients(&server).await;
         let session = log_in(&one, &server).await;
         assert_eq!(keys_inside(), 1);
         call(&session, &server).await.unwrap();
@@ -150,13 +156,8 @@ fn a_logout_while_the_token_is_out() {
 #[test]
 fn another_token_in_its_place() {
     SoftHsm::apart("sessions::another_token_in_its_place", async |hsm| {
-        let (keys, server, stores) = (open().await, strict().await, stores());
-        let client_key = KeySet::new(SoftwareKey::generate_es256().unwrap());
-        let client = async || {
-            let builder = builder(&server, &client_key).stores(stores.clone());
-            builder.dpop_keys(keys.clone()).build().await.unwrap()
-        };
-        let (one, other) = (client().await, client().await);
+        let server = strict().await;
+        let (one, other) = two_clients(&server).await;
         let session = log_in(&one, &server).await;
         hsm.take_out();
         assert_eq!(
